@@ -75,9 +75,10 @@ def job_keys() -> str:
     schema = jobs_schema()
     definitions: dict[str, Any] = schema.get("$defs", {})
     parts = [_keys("jobs.yaml", schema, definitions)]
-    # Names with a dot are those of the rules of vendors, which docs/vendors has.
-    blocks = {name: item for name, item in definitions.items() if item.get("properties") and "." not in name}
-    parts += [_keys(name, item, definitions) for name, item in blocks.items()]
+    # Blocks of defaults and environments have the keys of jobs; names with a dot are those of the rules of vendors,
+    # which docs/vendors has.
+    named = {name: item for name, item in definitions.items() if not name.startswith("Partial") and "." not in name}
+    parts += [_keys(name, item, definitions) for name, item in named.items() if item.get("properties")]
     return "\n".join(parts)
 
 
@@ -115,3 +116,10 @@ def _help(command: click.Command, path: tuple[str, ...]) -> str:
     )
     text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
     return f"#### `{' '.join(path)}`\n\n```text\n{text}\n```\n"
+
+
+def errors() -> str:
+    """Return the explanations of all error codes as Markdown, from their registry."""
+    from batchsync.report.error_codes import errors_page
+
+    return errors_page()

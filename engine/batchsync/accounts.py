@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from batchsync import __version__
-from batchsync.core.job import Connection
+from batchsync.core.connection import Connection
 from batchsync.errors import UnavailableError
 from batchsync.ports import Network, StorageAccess
 from batchsync.spec import relations_of, resolve_credentials, resolve_login, resolve_proxy, secret_files
 from batchsync.spec.file_fingerprint import FileFingerprint, fingerprint_of
+from batchsync.spec.include import included_files
 from batchsync.spec.vendor_spec import vendor_entry_point
 from batchsync.storage.known_locations import KnownLocations
 from batchsync.util.files import read_secret
@@ -18,7 +19,6 @@ from batchsync.util.plugins import VENDORS, load_plugin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from batchsync.core.deployment import Deployment
     from batchsync.core.object_storage import Storage
@@ -142,20 +142,22 @@ class Accounts:
         return Network(proxy=proxy, storage_hosts=connection.storage_hosts, storage_memory=memory)
 
 
-def files_fingerprint(file: Path, deployment: Deployment | None) -> FileFingerprint:
-    """Return the fingerprint of a jobs file as it is now, and of the files of secrets and queries in use.
+def files_fingerprint(settings: Settings, deployment: Deployment | None) -> FileFingerprint:
+    """Return the fingerprint of the files of jobs as they are now, and of the files of secrets and queries in use.
 
     Args:
-        file: The jobs file.
+        settings: Settings that name the jobs file, and a folder of further files.
         deployment: Its contents when it was loaded; None if it was not, so that other files are not known.
     """
+    files = included_files(settings.file, settings.jobs)
     if deployment is None:
-        return fingerprint_of(file, ())
+        return fingerprint_of(files, ())
     storages = [as_connection(item) for item in deployment.storages.values()]
     secrets = secret_files((*deployment.connections.values(), *storages), deployment.databases.values())
-    queries = [query for job in deployment.jobs for query in job.source.queries]
-    files = [query.file for query in queries if query.file]
-    return fingerprint_of(file, (*secrets, *files), relations_of(queries))
+    lists = [job.suppress.source for job in deployment.jobs if job.suppress is not None]
+    queries = [query for source in (*(job.source for job in deployment.jobs), *lists) for query in source.queries]
+    statements = [query.file for query in queries if query.file]
+    return fingerprint_of(files, (*secrets, *statements), relations_of(queries))
 
 
 def as_connection(storage: Storage) -> Connection:

@@ -30,7 +30,7 @@ from batchsync.observers.dispatch import Dispatcher
 from batchsync.report.sources import where_elsewhere
 from batchsync.settings import library_settings
 from batchsync.source import fetch
-from batchsync.spec import fill_in_lines, load
+from batchsync.spec import Choice, fill_in_lines, load
 from batchsync.spec.vendor_spec import load_vendor
 from batchsync.storage.local_folder import LocalFolder
 from batchsync.system_clock import SystemClock
@@ -41,8 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from types import TracebackType
 
+    from batchsync.core.connection import Connection
     from batchsync.core.deployment import Deployment
-    from batchsync.core.job import Connection, Job
+    from batchsync.core.job import Job
     from batchsync.core.query import Database
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.data import PolarsEngine
@@ -103,6 +104,7 @@ class App:
                 on_resources=self._configure_libraries,
                 check_source=self._source_problems,
                 fence=self.settings.fence_of_strangers() if self._untrusted else self.settings.fence,
+                choice=Choice(self.settings.env, self.settings.jobs),
             )
             self._hide(declared.substituted)
             jobs = tuple(job.with_results(self.settings.results_path) for job in declared.jobs)
@@ -162,10 +164,11 @@ class App:
             StateError: If it is missing, and jobs.yaml requires it.
         """
         if self._journal is None:
-            from batchsync.journal import check_present, open_anchored  # noqa: PLC0415 - see the top of this file
+            from batchsync.journal import check_present, open_anchored, own_environment  # noqa: PLC0415 - see the top of this file
 
             if not self.settings.is_trial:
                 check_present(self.settings.state_folder, required=lambda: self.deployment.state_required)
+            own_environment(self.settings.state_folder, self.settings.env or "")
             self._journal = open_anchored(self.settings.state_folder, self.settings.anchors_folder)
             self._resources.callback(self._journal.close)
         return self._journal
@@ -179,7 +182,9 @@ class App:
         for name in names:
             if name not in self.deployment.names:
                 known = {job.name for job in self.deployment.jobs}
-                raise UsageError(f'unknown job "{name}"', hint=names_hint(name, known, "jobs"))
+                raise UsageError(
+                    f'unknown job "{name}"', hint=names_hint(name, known, "jobs"), name="usage.unknown_job"
+                )
         return tuple(job for job in self.deployment.jobs if not names or job.all_names.intersection(names))
 
     def check(self, jobs: Iterable[Job] | None = None) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
@@ -220,6 +225,7 @@ class App:
             store=self.journal,
             data=self.data,
             plan_rows=self.data,
+            lists=self.data,
             check=self.refuse_mismatch,
             fetch=self.fetch,
             objects=self.objects,
@@ -316,7 +322,7 @@ class App:
 
     def fingerprint(self) -> FileFingerprint:
         """Return the fingerprint of jobs.yaml as it is now, and of the files of secrets and queries in use."""
-        return files_fingerprint(self.settings.file, self._deployment)
+        return files_fingerprint(self.settings, self._deployment)
 
     def context(self, job: Job) -> JobContext:
         """Return the context of a job: rules, policy, account and vendor."""

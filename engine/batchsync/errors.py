@@ -29,6 +29,7 @@ class ExitCode(IntEnum):
     AWAITING_APPROVAL = 6, "awaiting approval: run `batchsync approve`"
     LOCKED = 7, "locked by another process, or plan stale"
     NEEDS_ATTENTION = 8, "needs attention: an unknown outcome, or a batch that only a person can resolve"
+    TESTS_FAILED = 9, "`batchsync test`: a test failed"
     INTERRUPTED = 130, "interrupted by SIGINT, state saved"
     TERMINATED = 143, "terminated by SIGTERM, state saved"
 
@@ -106,16 +107,21 @@ def _printable(text: str) -> str:
 
 
 class BatchsyncError(Exception):
-    """Base of all expected errors. `hint` is the next command to run, `exit_code` that of the process."""
+    """Base of all expected errors. `hint` is the next command to run, `exit_code` that of the process.
+
+    `name` is the name of the error in the registry of codes (`batchsync_specs/errors.toml`).
+    """
 
     exit_code: ExitCode = ExitCode.UNEXPECTED
+    name: str = "unexpected"
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        """Store the message and the hint, which is printed on the line below it."""
+    def __init__(self, message: str, *, hint: str = "", name: str = "") -> None:
+        """Store the message, the hint, which is printed on the line below it, and the name if it is no general one."""
         message = without_values(message, _hidden_values)
         super().__init__(message)
         self.message = message
         self.hint = without_values(hint, _hidden_values)
+        self.name = name or type(self).name
 
 
 def install_hint(extra: str) -> str:
@@ -160,6 +166,7 @@ class SpecError(BatchsyncError):
     """jobs.yaml or a vendor spec is invalid. Carries every problem found, not only the first."""
 
     exit_code = ExitCode.INVALID
+    name = "spec"
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         """Store all problems, in the order of the file; the hint of the error is the first of them."""
@@ -174,36 +181,42 @@ class UsageError(BatchsyncError):
     """The command line names something that does not exist or is not possible."""
 
     exit_code = ExitCode.INVALID
+    name = "usage"
 
 
 class SourceError(BatchsyncError):
     """The source cannot be read as declared: missing, truncated, wrongly encoded, or of another format."""
 
     exit_code = ExitCode.ENVIRONMENT
+    name = "source"
 
 
 class UnavailableError(BatchsyncError):
     """The disk, a secret or the vendor is not reachable now."""
 
     exit_code = ExitCode.ENVIRONMENT
+    name = "environment"
 
 
 class StateError(BatchsyncError):
     """The state folder cannot be trusted: damaged, of a newer batchsync, or written by another program."""
 
     exit_code = ExitCode.ENVIRONMENT
+    name = "state"
 
 
 class LockedError(BatchsyncError):
     """Another process runs this job, or took over its lease."""
 
     exit_code = ExitCode.LOCKED
+    name = "locked"
 
 
 class StalePlanError(BatchsyncError):
     """A plan file cannot be applied: what it was made from moved, or it was applied already. Nothing was sent."""
 
     exit_code = ExitCode.LOCKED
+    name = "plan.stale"
 
 
 class VendorError(Exception):

@@ -48,6 +48,10 @@ class Settings(BaseSettings):
         default=None,
         description="folders, separated as in PATH, that every path of jobs.yaml must be below; default: any on a disk",
     )
+    env: str | None = Field(
+        default=None, description="the environment of `environments:`; the state folder belongs to one of them"
+    )
+    jobs: Path | None = Field(default=None, description="a folder whose files *.yaml are added to the jobs file")
     skip_poll_wait: bool = Field(default=True, description="with mocks: advance their clock instead of waiting")
 
     @model_validator(mode="before")

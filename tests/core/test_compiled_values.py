@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from batchsync.core.job import Connection
+from batchsync.core.connection import Connection
 from batchsync.core.mapping import Array, Each, Expression, Literal, Object, Place
 from batchsync.core.policy import OnUnknownOutcome, Policy, with_overrides
 from batchsync.core.record_schema import Kind, RecordSchema, Rule

@@ -28,7 +28,8 @@ PINNED = PinnedPlan(
     source=PinnedSource(title="guests.csv", version="7", files=(PinnedFile(name="guests.csv", size=3, sha256="b"),)),
     partial=("updated_at", "2026-11-29"),
 )
-FILE = PlanFile(author=AUTHOR, state="j", plans=(PINNED, replace(PINNED, plan=replace(PLAN, job="orders"))))
+ORDERS = replace(PINNED, plan=replace(PLAN, job="orders"), unguarded=replace(PINNED.unguarded, job="orders"))
+FILE = PlanFile(author=AUTHOR, state="j", plans=(PINNED, ORDERS))
 PRESENT = Present(declared="d", sending="s", account_id=PLAN.account_id, state="j")
 
 
@@ -61,6 +62,37 @@ def test_incomplete_plan_is_refused(missing: str) -> None:
     values = written()
     del values["plans"][0][missing]
     with pytest.raises(ValueError, match="incomplete"):
+        PlanFile.from_dict(values, "")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("plan", "job"), 7),
+        (("plan", "counts", "added"), "20"),
+        (("plan", "counts", "added"), -1),
+        (("plan", "counts", "added"), True),
+        (("plan", "counts", "selected"), 35),
+        (("plan", "counts"), []),
+        (("plan", "baseline"), [1]),
+        (("plan", "warnings"), {"x": "y"}),
+        (("plan", "breaches"), [{"guard": 1, "message": "x"}]),
+        (("unguarded", "account_id"), "other"),
+        (("unguarded", "counts", "source_rows"), 1),
+        (("answers",), {"rows": -1, "absent": 1, "digest": "a"}),
+        (("budget", "invalid", "percent"), "x"),
+        (("source", "files"), [{"name": "a", "size": "x", "sha256": "b"}]),
+        (("source",), None),
+        (("partial",), [1, 2]),
+    ],
+)
+def test_values_of_another_type_are_refused(place: tuple[str, ...], value: Any) -> None:
+    values = written()
+    node = values["plans"][0]
+    for name in place[:-1]:
+        node = node[name]
+    node[place[-1]] = value
+    with pytest.raises(ValueError, match=r"incomplete|contradicts|add up|not a plan"):
         PlanFile.from_dict(values, "")
 
 

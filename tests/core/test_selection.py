@@ -119,7 +119,7 @@ def test_only_exact_names_name_a_job(words: list[str], named: set[str]) -> None:
          ("checks", "guests", "guests-test", "orders"), ""),
         ("tag:crm,vendor:motorweb-bdp",
          ('no job matches all terms of "tag:crm,vendor:motorweb-bdp" (tag:crm: guests, orders; vendor:motorweb-bdp: '
-         "checks)"), ("checks", "guests", "guests-test", "orders"), ""),
+         "checks); a blank instead of a comma selects each"), ("checks", "guests", "guests-test", "orders"), ""),
     ],
 )  # fmt: skip
 def test_selector_that_matches_nothing_is_an_error(word: str, message: str, known: tuple[str, ...], meant: str) -> None:

@@ -318,3 +318,28 @@ def test_constants_are_named_because_they_are_no_values_of_rows(tmp_path: Path) 
     bench.source(HEAD + ANN)
 
     assert review(bench).constants == {"type"}
+
+
+def test_row_that_changes_while_content_is_completed_is_left_to_a_later_run(bench: Bench) -> None:
+    bench.source(HEAD + ANN + BOB)
+    bench.accept_all()
+    bench.change(keep=Keep.RECORDS)
+    comparison = bench.compare()
+    bench.source(HEAD + "1,Anna,a@example.com\n" + BOB)
+    bench.baseline = bench.engine.renew(bench.job, bench.rules, comparison, bench.baseline)
+    bench.source(HEAD + "1,Ann,b@example.com\n" + "2,Bert,b@example.com\n")
+
+    found = review(bench)
+
+    assert [item.members for item in found.changed] == [None, ("name",)]
+    assert found.without_content == 1
+
+
+def test_source_that_is_gone_while_content_is_completed_stops_no_run(bench: Bench) -> None:
+    path = bench.source(HEAD + ANN)
+    bench.accept_all()
+    bench.change(keep=Keep.MEMBERS)
+    comparison = bench.compare()
+    path.unlink()
+
+    assert bench.engine.renew(bench.job, bench.rules, comparison, bench.baseline) == bench.baseline

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -222,7 +223,10 @@ def test_why_supports_every_output_format(deployment: Deployment) -> None:
     )
     assert text[1].split("  ")[1].strip() == "kind"
     assert "VALIDATION_ERROR" in text[2]
-    assert text[3] == "guests: nothing: the baseline does not hold it"
+    assert text[3].split() == ["run", "sent", "batch", "line", "change", "version", "answer"]
+    assert re.search(r"^  vehicles-1 .* rejected: VIN must be 17 letters", text[4])
+    assert text[5].startswith("  now in the source: row 20, version ")
+    assert text[-1] == "guests: nothing: the baseline does not hold it"
 
     lines = [json.loads(line) for line in why(deployment, "V0", "-o", "ndjson").stdout.splitlines()]
     assert [(item["event"], item.get("job")) for item in lines] == [
@@ -233,3 +237,59 @@ def test_why_supports_every_output_format(deployment: Deployment) -> None:
     page = why(deployment, "V0", "-o", "md").stdout
     assert page.startswith("### batchsync why: V0\n\n**vehicles**: rejected:")
     assert "| rejected | vehicles-1 |" in page
+
+
+def edit_guest(deployment: Deployment, old: str, new: str) -> None:
+    source = deployment.folder / "guests.csv"
+    source.write_text(source.read_text("utf-8").replace(old, new), encoding="utf-8")
+
+
+def test_why_lists_accepted_deliveries_with_their_versions(deployment: Deployment) -> None:
+    deployment.run("sync", "guests")
+    edit_guest(deployment, "G7,", "G7,New ")
+    deployment.run("sync", "guests")
+
+    guests = job_states(deployment, "G7")["guests"]
+
+    first, second = guests["deliveries"]
+    assert [(item["run"], item["answer"]) for item in (first, second)] == [
+        ("guests-1", "accepted"),
+        ("guests-2", "accepted"),
+    ]
+    assert first["version"] != second["version"]
+    assert second["version"] == guests["now"]["version"] == guests["now"]["version_held"]
+    assert first["batch"] != second["batch"]
+    assert second["sent_at"] >= first["sent_at"]
+    assert guests["now"]["valid"] is True
+
+
+def test_why_knows_lines_while_row_manifests_are_kept(deployment: Deployment) -> None:
+    jobs = deployment.folder / "jobs.yaml"
+    jobs.write_text(f"{jobs.read_text('utf-8')}retention: {{batch_files: 7d}}\n", encoding="utf-8")
+    deployment.run("sync", "guests")
+
+    (delivery,) = job_states(deployment, "G7")["guests"]["deliveries"]
+
+    assert (delivery["batch_line"], delivery["change"]) == (7, "add")
+
+
+def test_why_shows_the_record_now_masked_unless_asked(deployment: Deployment) -> None:
+    deployment.run("sync", "guests")
+    edit_guest(deployment, "G7,", "G7,Quixote ")
+
+    masked = why(deployment, "G7").stdout
+    assert "another than the target holds" in masked
+    assert "Quixote" not in masked
+    assert "Quixote" in why(deployment, "G7", "--show-values").stdout
+    hidden = why(deployment, "G7", "--show-values", "-o", "md")
+    assert "Quixote" not in hidden.stdout
+    assert "--show-personal" in hidden.stderr
+
+
+def test_why_of_a_key_that_left_the_source_says_so(deployment: Deployment) -> None:
+    deployment.run("sync", "guests")
+    source = deployment.folder / "guests.csv"
+    kept = [line for line in source.read_text("utf-8").splitlines() if not line.startswith("G7,")]
+    source.write_text("\n".join([*kept, ""]), encoding="utf-8")
+
+    assert "now in the source: no selected row has this key" in why(deployment, "G7").stdout

@@ -74,13 +74,31 @@ def test_change_is_checked_without_secrets(deployment: Deployment) -> None:
 def test_plan_needs_only_account_credential(
     deployment: Deployment,
 ) -> None:
-    environ = {"BATCHSYNC_STATE": str(deployment.folder / "state"), "MOTORWEB_CLIENT_ID": "a"}
-    named = [name for name in pipeline()["plan"]["env"] if name != "BATCHSYNC_STATE"]
+    plan_file = deployment.folder / "reviewed.plan"
+    environ = {"BATCHSYNC_STATE": str(deployment.folder / "state"), "PLAN": str(plan_file), "MOTORWEB_CLIENT_ID": "a"}
+    named = [name for name in pipeline()["plan"]["env"] if name not in environ]
     (command,) = steps("plan")
     summary = run_step(command, deployment.folder, bare_environ() | environ | dict.fromkeys(named, "placeholder"))
 
     assert "records would be sent" in summary
     assert "G1" not in summary
+    assert plan_file.exists()
+
+
+def test_planned_change_is_applied_on_merge_and_later_rows_are_not(deployment: Deployment) -> None:
+    environ = deployment.environ() | {"PATH": bare_environ()["PATH"], "PLAN": str(deployment.folder / "reviewed.plan")}
+    (planned,), (applied,) = steps("plan"), steps("apply")
+    summary = run_step(planned, deployment.folder, environ)
+    rows = deployment.folder / "guests.csv"
+    rows.write_text(rows.read_text(encoding="utf-8") + "G99,late,late@example.com\n", encoding="utf-8")
+    run_step(applied, deployment.folder, environ)
+
+    received = [
+        entry["value"]["identifiers"][0]["id"] for entry in deployment.mocks.ledger("sitecore-cdp", values=True)
+    ]
+    assert sorted(received) == sorted(f"G{number}" for number in range(1, 30))
+    (found,) = re.findall(r"plan file ([0-9a-f]{12})", summary)
+    assert found in deployment.run("show", "guests")
 
 
 def test_merged_change_is_delivered_and_reported(deployment: Deployment) -> None:
@@ -118,6 +136,10 @@ EDITS: dict[str, tuple[Callable[[str], str], str]] = {
         ),
         NOTHING,
     ),
+    "`baseline`": (
+        swap("    on_removed: delete\n", "    on_removed: delete\n    baseline: {keep: members}\n"),
+        NOTHING,
+    ),
     "`record`": (
         swap("=lower(email)", "=upper(email)\n      country: NZ"),
         "guests: + 0 adds, ~ 29 changes, - 0 removes",
@@ -137,6 +159,7 @@ OTHER_EDITS = (
     "the name of a job, without that line",
     "the name of a connection",
     "`guards`",
+    "`suppress`",
     "`on_removed`, to a mode that removes",
     "`source`: its `path`, `join`, `format`, `delimiter`, `encoding` or `nulls`",
     "`source`: its `freshness`, `columns` or `on_breach`",
@@ -194,6 +217,23 @@ def test_max_remove_blocks_removal_of_earlier_deleted_keys(
     apply_edits(deployment, swap("max_remove: 0", "max_remove: 1"))
     deployment.run("sync", "guests", expect=6)
     deployment.run("approve", "guests")
+    assert "1 removed" in deployment.run("sync", "guests")
+
+
+def test_new_suppression_list_sends_nothing_and_holds_removals(deployment: Deployment) -> None:
+    deployment.run("sync", "guests")
+    (deployment.folder / "optouts.csv").write_text("email\nguest1@example.com\n", encoding="utf-8")
+    apply_edits(
+        deployment,
+        swap("    on_removed:", "    suppress: {path: optouts.csv, key: email, then: keep}\n    on_removed:"),
+    )
+    output = deployment.run("sync", "guests")
+    assert "suppressed 1" in output
+    assert "sent" not in output
+
+    apply_edits(deployment, swap("then: keep", "then: remove"))
+    deployment.run("sync", "guests", expect=6)
+    deployment.run("approve", "guests", "--reason", "opted out")
     assert "1 removed" in deployment.run("sync", "guests")
 
 

@@ -202,6 +202,22 @@ def test_plan_file_is_private_and_says_who_made_it(deployment: Deployment) -> No
     assert not [value for value in secrets if value.encode() in content]
 
 
+def test_plan_file_is_shown_with_its_records_after_the_source_is_gone(deployment: Deployment) -> None:
+    write_guests(deployment, 1, 2, name="planned")
+    deployment.run("plan", "guests", "--out", PLAN)
+    (deployment.folder / "guests.csv").unlink()
+
+    output = deployment.run("show", PLAN, "--show-values", "--records", "1")
+
+    assert "firstName: Planned 1" in output
+    assert "firstName: Planned 2" not in output
+    assert "Planned" not in deployment.run("show", PLAN)
+    edit(deployment, "firstName: =initcap(name)", "firstName: =upper(name)")
+    edited = deployment.run("show", PLAN, "--show-values")
+    assert "firstName" not in edited
+    assert "+ 2 adds" in edited
+
+
 @pytest.mark.parametrize("approve", [["guests"], [PLAN]])
 def test_guards_hold_a_plan_file_until_it_is_approved(deployment: Deployment, approve: list[str]) -> None:
     write_guests(deployment, *range(1, 31))

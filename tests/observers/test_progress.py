@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -125,7 +126,8 @@ def screen(observer: TerminalObserver) -> list[str]:
     console.print(observer.drawn())
     buffer = console.file
     assert isinstance(buffer, io.StringIO)
-    return [line.rstrip() for line in buffer.getvalue().splitlines()]
+    # The character that moves while a vendor works depends on the time.
+    return [re.sub(r" +[-\\\\|/]?$", "", line) for line in buffer.getvalue().splitlines()]
 
 
 def test_next_poll_of_another_day_has_its_date() -> None:
@@ -156,7 +158,7 @@ def test_terminal_shows_one_line_per_job() -> None:
     observer = TerminalObserver(lambda: NOW)
     observer.observe(progress("guests", "compare", 60, "rows", 120), NOW)
     observer.observe(progress("orders", "stage", 0, "rows"), NOW)
-    assert screen(observer) == ["guests    compare 60 of 120 rows", "orders    stage"]
+    assert screen(observer) == ["guests    compare 60 of 120 rows, 50 %", "orders    stage"]
 
     observer.observe(BatchChanged(batch=batch(phase=Phase.SUBMITTED, vendor_status="PROCESSING", not_before=SOON)), NOW)
     observer.observe(BatchChanged(batch=batch(id="guests-2", seq=2)), NOW)
@@ -227,10 +229,40 @@ def test_remaining_time_uses_bytes_if_rows_are_unknown() -> None:
     clock = ManualClock()
     observer = TerminalObserver(clock)
     observer.observe(progress("guests", "compare", 25_000, "rows", size=(1_000_000, 9_000_000)), clock())
-    assert screen(observer) == ["guests    compare 25,000 rows, 1.0 MB of 9.0 MB"]
+    assert screen(observer) == ["guests    compare 25,000 rows, 1.0 MB of 9.0 MB, 11 %"]
     clock.set(4)
     observer.observe(progress("guests", "compare", 75_000, "rows", size=(3_000_000, 9_000_000)), clock())
-    assert screen(observer) == ["guests    compare 75,000 rows, 3.0 MB of 9.0 MB, 12,500 rows/s, about 12 s left"]
+    assert screen(observer) == [
+        "guests    compare 75,000 rows, 3.0 MB of 9.0 MB, 33 %, 4 s elapsed, 12,500 rows/s, about 12 s left"
+    ]
     clock.set(5)
     observer.observe(progress("guests", "stage", 10, "records", 10), clock())
     assert screen(observer) == ["guests    stage 10 records"]
+
+
+def test_terminal_shows_how_long_the_vendor_has_worked_and_what_is_left() -> None:
+    clock = ManualClock()
+    observer = TerminalObserver(clock)
+    for number in (1, 2, 3):
+        submitted = batch(id=f"guests-{number}", seq=number, phase=Phase.SUBMITTED, submitted_at=NOW)
+        observer.observe(BatchChanged(batch=submitted), NOW)
+    assert screen(observer) == ["guests  0 of 3 batches  submitted"]
+
+    clock.set(60)
+    done = batch(id="guests-1", phase=Phase.DELIVERED, submitted_at=NOW, counts=OutcomeCounts.of(accepted=115))
+    observer.observe(BatchChanged(batch=done), clock())
+    assert screen(observer) == ["guests  1 of 3 batches, 33 %, 1 min elapsed, about 2 min left  submitted"]
+
+
+def test_terminal_moves_while_the_vendor_works_and_stands_still_otherwise() -> None:
+    def shown(observer: TerminalObserver, at: float) -> str:
+        console = Console(file=io.StringIO(), width=120, get_time=lambda: at)
+        console.print(observer.drawn())
+        assert isinstance(console.file, io.StringIO)
+        return console.file.getvalue()
+
+    observer = TerminalObserver(lambda: NOW)
+    observer.observe(BatchChanged(batch=batch(phase=Phase.SUBMITTED)), NOW)
+    assert len({shown(observer, tenth / 10) for tenth in range(10)}) > 1
+    observer.observe(progress("guests", "compare", 60, "rows", 120), NOW)
+    assert len({shown(observer, tenth / 10) for tenth in range(10)}) == 1

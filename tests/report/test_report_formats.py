@@ -237,7 +237,10 @@ def test_groups_count_rejects_by_reason() -> None:
     )
 
     assert GroupsReport(about="guests", groups=groups).text(strip_ansi) == (
-        "guests: 1,203 rejects\nrecords  kind      code  field\n  1,200  rejected  400   -\n      3  invalid   x     a"
+        "guests: 1,203 rejects\n"
+        "records  kind      code  field\n"
+        f"  1,200  rejected  400   -      {'█' * 48}\n"
+        "      3  invalid   x     a      ▏"
     )
 
 
@@ -278,11 +281,13 @@ def test_failure_envelope_contains_all_problems() -> None:
         "result": None,
         "error": {
             "code": "spec",
+            "error_code": "BS-X004",
             "message": "1 problem in the spec",
             "hint": "correct it",
             "problems": [
                 {
-                    "code": "spec.unknown_key", "message": 'no key "soruce"', "file": "jobs.yaml", "line": 3,
+                    "code": "spec.unknown_key", "error_code": "BS-Y012",
+                    "message": 'no key "soruce"', "file": "jobs.yaml", "line": 3,
                     "column": 5, "expected": "", "suggestion": "",
                 }
             ],

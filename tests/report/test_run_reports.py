@@ -144,7 +144,7 @@ def test_stopped_job_shows_error_and_others_are_reported() -> None:
     )
 
     assert OutcomeReport(jobs=jobs).text(strip_ansi).splitlines() == [
-        "guests: stopped: the disk is full",
+        "guests: stopped: the disk is full [BS-E001]",
         "  free some space",
         'orders: skipped: waiting for "guests"',
         "next: `batchsync sync guests` when the error is fixed",

@@ -94,7 +94,7 @@ def test_plan_balances_and_lists_the_outcomes(plan: Plan) -> None:
     assert "+ postponed 2 + trimmed earlier 1" in report.text(strip_ansi)
     assert (report.data()["postponed"], report.data()["still_trimmed"]) == (2, 1)
     table = PlansReport(plans=(report,)).markdown().splitlines()
-    assert table[4].split("|")[7:9] == [" deferred ", " postponed "]
+    assert table[4].split("|")[8:10] == [" deferred ", " postponed "]
 
 
 def test_comparison_counts_what_it_classifies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

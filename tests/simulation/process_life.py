@@ -202,6 +202,7 @@ def process(
             store=journal,
             data=Checkpointed(PolarsEngine(objects), "data", _METHODS["data"], crash_point),
             plan_rows=PolarsEngine(objects),
+            lists=PolarsEngine(objects),
             check=lambda job: _refuse_mismatch(job, sources, PolarsEngine(objects)),
             fetch=fetch,
             objects=objects,

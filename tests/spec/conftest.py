@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -68,11 +69,16 @@ class Workshop:
         return loaded
 
     def problems(self, text: str | bytes, environ: Mapping[str, str] | None = None, **options: Any) -> list[str]:
-        """Return the rendered problems of a file, without its folder."""
+        """Return the rendered problems of a file, without its folder and codes; each problem must have a code."""
         with pytest.raises(SpecError) as caught:
             self.load(text, environ, **options)
         shown = [render_problem(problem) for problem in caught.value.problems]
-        return [item.replace(str(self.path), "jobs.yaml") for item in shown]
+        assert all(_CODE.search(item) for item in shown)
+        return [_CODE.sub("", item, count=1).replace(str(self.path), "jobs.yaml") for item in shown]
+
+
+#: Code of an error at the end of its message.
+_CODE = re.compile(r" \[BS-[A-Z][0-9]{3}\]$", re.MULTILINE)
 
 
 @pytest.fixture

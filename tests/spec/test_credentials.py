@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batchsync.core.job import Connection
+from batchsync.core.connection import Connection
 from batchsync.errors import ExitCode, UnavailableError
 from batchsync.spec import resolve_credentials, resolve_proxy, secret_files
 

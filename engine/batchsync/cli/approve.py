@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from batchsync.cli.command import command
-from batchsync.cli.declared import check_known
+from batchsync.cli.completion import complete_jobs
+from batchsync.cli.declared import check_known, known_names
 from batchsync.cli.plan_files import approve_plan_file, is_plan_file
 from batchsync.cli.session import Answer, Session
 from batchsync.core.run import Run, RunState
@@ -20,7 +21,7 @@ from batchsync.report.message import Message
     example='batchsync approve guests --reason "the shop closed its old accounts"\n'
     'batchsync approve guests.plan --reason "reviewed in pull request 12"',
 )
-@click.argument("job", metavar="JOB|PLAN")
+@click.argument("job", metavar="JOB|PLAN", shell_complete=complete_jobs)
 @click.option(
     "--reason",
     default="",
@@ -37,7 +38,7 @@ def approve(session: Session, job: str, *, reason: str) -> Answer:
         The report to print, with the exit code.
     """
     with session.journal() as journal:
-        names = {*(journal.jobs() if journal else ()), *(item.name for item in session.deployment().jobs)}
+        names = known_names(session, journal)
     if is_plan_file(job, names):
         return _approve_file(session, job, reason)
     run = _blocked_run(session, job)
@@ -85,9 +86,13 @@ def _blocked_run(session: Session, job: str) -> Run:
         check_known(session, journal, job)
         last = journal.last_run(job) if journal else None
     if last is None:
-        raise UsageError(f'job "{job}" never ran: nothing to approve', hint=f"`batchsync plan {job}`")
+        raise UsageError(
+            f'job "{job}" never ran: nothing to approve', hint=f"`batchsync plan {job}`", name="usage.never_ran"
+        )
     if last.state is not RunState.AWAITING_APPROVAL:
         raise UsageError(
-            f"{job} does not await approval: its last run {last.id} is {last.state}", hint="`batchsync status`"
+            f"{job} does not await approval: its last run {last.id} is {last.state}",
+            hint="`batchsync status`",
+            name="usage.not_awaiting",
         )
     return last

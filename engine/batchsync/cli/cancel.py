@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchsync.cli.command import command
+from batchsync.cli.completion import complete_batches
 from batchsync.cli.declared import check_known, context_of, services_of
 from batchsync.cli.progress import running_app
 from batchsync.cli.session import Answer, Session
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @command("cancel", example="batchsync cancel guests-1f0c2a9be77d\nbatchsync cancel guests")
-@click.argument("target", metavar="BATCH|JOB")
+@click.argument("target", metavar="BATCH|JOB", shell_complete=complete_batches)
 def cancel(session: Session, target: str) -> Answer:
     """Cancel open batches.
 
@@ -69,9 +70,13 @@ def _select_batches(session: Session, target: str) -> tuple[Batch, ...]:
         if selected:
             return selected
         if journal is not None and (batch := journal.batch(target)) is not None:
-            raise UsageError(f"nothing to cancel: batch {target} is {batch.phase.label}", hint="`batchsync status`")
+            raise UsageError(
+                f"nothing to cancel: batch {target} is {batch.phase.label}",
+                hint="`batchsync status`",
+                name="usage.too_late",
+            )
         check_known(session, journal, target)
-    raise UsageError(f"{target} has no open batches", hint="`batchsync status`")
+    raise UsageError(f"{target} has no open batches", hint="`batchsync status`", name="usage.unknown_batch")
 
 
 def _cancel(app: App, batch: Batch) -> _Cancellation:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchsync.cli.command import command
+from batchsync.cli.completion import complete_batches
 from batchsync.cli.declared import context_of, services_of
 from batchsync.cli.progress import running_app
 from batchsync.cli.session import Answer, Session
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @command("collect", example="batchsync collect guests-1f0c2a9be77d")
-@click.argument("batch", metavar="BATCH")
+@click.argument("batch", metavar="BATCH", shell_complete=complete_batches)
 def collect(session: Session, batch: str) -> Answer:
     """Ask the vendor again about rows of unknown outcome.
 
@@ -40,7 +41,11 @@ def collect(session: Session, batch: str) -> Answer:
     with running_app(session) as app:
         target = app.journal.batch(batch)
         if target is None:
-            raise UsageError(f"unknown batch {batch}", hint="`batchsync status` lists batches that need attention")
+            raise UsageError(
+                f"unknown batch {batch}",
+                hint="`batchsync status` lists batches that need attention",
+                name="usage.unknown_batch",
+            )
         context = context_of(app, target.job)
         if context is None:
             undeclared = undeclared_error(target, "its vendor cannot be asked")

@@ -12,7 +12,7 @@ from batchsync.cli import options
 from batchsync.cli.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 #: Beginning of the sections of a docstring, which are not part of the help text.
@@ -23,12 +23,12 @@ _EPILOG = "Global options are accepted here too; `batchsync --help` lists them."
 class Command(click.Command):
     """Command whose callback takes the Session first and returns an Answer."""
 
-    def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
-        """Create the command with its example and the global options."""
+    def __init__(self, *args: Any, example: str, outputs: Sequence[str] = options.OUTPUTS, **kwargs: Any) -> None:
+        """Create the command with its example and the global options; `outputs` are its output formats."""
         kwargs.setdefault("context_settings", SETTINGS)
         super().__init__(*args, **kwargs)
         self.example = example
-        self.params.extend(options.declared(hidden=True))
+        self.params.extend(options.declared(hidden=True, outputs=outputs))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Store the global options in the session, then run the command.
@@ -53,12 +53,21 @@ class Command(click.Command):
         formatter.write_text(_EPILOG)
 
 
-def command(name: str, example: str) -> Callable[[Callable[..., Any]], Command]:
-    """Return a decorator that turns a function into a command; its docstring without sections is the help text."""
+def command(
+    name: str, example: str, outputs: Sequence[str] = options.OUTPUTS
+) -> Callable[[Callable[..., Any]], Command]:
+    """Return a decorator that turns a function into a command; its docstring without sections is the help text.
+
+    Args:
+        name: Name of the command.
+        example: Command lines for its help.
+        outputs: Formats of `--output`.
+    """
 
     def decorate(function: Callable[..., Any]) -> Command:
         decorated = click.make_pass_decorator(Session)(function)
-        return click.command(name, cls=Command, example=example, help=_help_text(function))(decorated)
+        made = click.command(name, cls=Command, example=example, outputs=outputs, help=_help_text(function))
+        return made(decorated)
 
     return decorate
 

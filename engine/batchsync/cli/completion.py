@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 from batchsync import spec
 from batchsync.cli.options import NAMES
 from batchsync.cli.session import Session
+from batchsync.util.error_codes import error_codes
 
 if TYPE_CHECKING:
     import click
@@ -57,6 +58,12 @@ def complete_batches(ctx: click.Context, _param: click.Parameter, incomplete: st
     return [CompletionItem(item) for item in found if item.startswith(incomplete)]
 
 
+def complete_codes(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the error codes that begin so, with their titles."""
+    start = incomplete.upper()
+    return [CompletionItem(code, help=item.title) for code, item in error_codes().items() if code.startswith(start)]
+
+
 def _selectors(session: Session) -> list[str]:
     outline = _outline(session)
     methods = {"tag": outline.tags, "connection": outline.connections}
@@ -64,7 +71,8 @@ def _selectors(session: Session) -> list[str]:
 
 
 def _outline(session: Session) -> Outline:
-    return spec.outline_of(session.settings().file)
+    settings = session.settings()
+    return spec.outline_of(settings.file, settings.jobs)
 
 
 def _session(ctx: click.Context) -> Session:

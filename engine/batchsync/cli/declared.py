@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,14 @@ def declared(session: Session, journal: Journal | None) -> DeclaredJobs:
     return DeclaredJobs(deployment=deployment, jobs={job.name: job for job in deployment.jobs})
 
 
+def known_names(session: Session, journal: Journal | None) -> set[str]:
+    """Return the names of all jobs: those of the journal, and those of jobs.yaml if it is valid."""
+    names = set(journal.jobs()) if journal is not None else set()
+    with suppress(BatchsyncError):
+        names |= {job.name for job in session.deployment().jobs}
+    return names
+
+
 def context_of(app: App, job: str) -> JobContext | None:
     """Return the context of a job, under a former name if it is one; None if it is no longer in jobs.yaml."""
     found = next((item for item in app.deployment.jobs if job in item.all_names), None)
@@ -81,4 +90,6 @@ def check_known(session: Session, journal: Journal | None, job: str) -> None:
         return
     jobs = session.deployment().jobs
     if job not in {item.name for item in jobs}:
-        raise UsageError(f'unknown job "{job}"', hint=names_hint(job, (item.name for item in jobs), "jobs"))
+        raise UsageError(
+            f'unknown job "{job}"', hint=names_hint(job, (item.name for item in jobs), "jobs"), name="usage.unknown_job"
+        )

@@ -20,6 +20,8 @@ from batchsync.cli.session import Answer, Session
 from batchsync.errors import BatchsyncError, ExitCode, SpecError, StalePlanError, UnavailableError
 from batchsync.interrupts import NEXT_COMMAND, SIGNAL_NOTICE, Interrupted
 from batchsync.report.envelope import Failure, annotation, as_json, as_line, envelope
+from batchsync.report.junit import junit
+from batchsync.report.tests import TestsReport
 from batchsync.report.text_format import escape_controls
 from batchsync.util.files import make_private
 
@@ -36,11 +38,27 @@ _CODES = {
     ExitCode.AWAITING_APPROVAL: "awaiting_approval",
     ExitCode.LOCKED: "locked",
     ExitCode.NEEDS_ATTENTION: "needs_attention",
+    ExitCode.TESTS_FAILED: "tests_failed",
     ExitCode.INTERRUPTED: "interrupted",
     ExitCode.TERMINATED: "terminated",
 }
 
 
+#: Names of errors of the command line by their class; subclasses first.
+_USAGE: dict[type[click.UsageError], str] = {
+    click.exceptions.NoSuchCommand: "usage.unknown_command",
+    click.NoSuchOption: "usage.unknown_option",
+    click.MissingParameter: "usage.missing_argument",
+    click.BadParameter: "usage.bad_value",
+    click.BadOptionUsage: "usage.bad_value",
+}
+#: Names of errors of commands that have a result.
+_RUN_ENDS = {
+    ExitCode.REJECTS: "run.rejects",
+    ExitCode.UNSETTLED: "run.unsettled",
+    ExitCode.AWAITING_APPROVAL: "run.awaiting_approval",
+    ExitCode.NEEDS_ATTENTION: "run.needs_attention",
+}
 _LESS_MEMORY = "set `memory: small` in jobs.yaml, or give the process more memory; then run the same command again"
 
 
@@ -61,6 +79,9 @@ def run_command(run: Callable[[], Any], session: Session, arguments: list[str]) 
     except click.exceptions.NoArgsIsHelpError as error:
         streams.to_stderr(error.format_message())
         return ExitCode.INVALID
+    except SystemExit as end:
+        # click ends so after it completed a line of the shell.
+        return end.code if isinstance(end.code, int) else int(bool(end.code))
     except BaseException as error:  # noqa: BLE001 - the last stop of everything, signals included
         if not session.parsed:
             session.options = session.options.merged(sniff_output_format(arguments))
@@ -79,13 +100,13 @@ def _to_failure(error: BaseException, session: Session) -> tuple[int, Failure]: 
         case click.exceptions.UsageError():
             return ExitCode.INVALID, _usage(error)
         case click.ClickException():
-            return ExitCode.INVALID, Failure(code="usage", message=error.format_message())
+            return ExitCode.INVALID, Failure(code="usage", message=error.format_message(), name="usage.bad_value")
         case SpecError():
             hint = "correct it, then run `batchsync validate`"
             return error.exit_code, Failure(code="spec", message=error.message, hint=hint, problems=error.problems)
         case BatchsyncError():
             code = "stale_plan" if isinstance(error, StalePlanError) else _CODES[error.exit_code]
-            return error.exit_code, Failure(code=code, message=error.message, hint=error.hint)
+            return error.exit_code, Failure(code=code, message=error.message, hint=error.hint, name=error.name)
         case Interrupted():
             return error.exit_code, _interrupted(error.exit_code)
         case KeyboardInterrupt() | click.Abort():
@@ -93,7 +114,7 @@ def _to_failure(error: BaseException, session: Session) -> tuple[int, Failure]: 
         case BrokenPipeError():
             return ExitCode.DONE, Failure(code="", message="")
         case MemoryError():
-            problem = UnavailableError("not enough memory", hint=_LESS_MEMORY)
+            problem = UnavailableError("not enough memory", hint=_LESS_MEMORY, name="environment.memory")
             return _to_failure(problem, session)
         case OSError() if error.strerror and error.filename:
             problem = UnavailableError(f"{error.filename}: {error.strerror}", hint="batchsync doctor")
@@ -122,7 +143,10 @@ def print_problems(error: BatchsyncError | None, session: Session) -> None:
 
 def _usage(error: click.UsageError) -> Failure:
     path = error.ctx.command_path if error.ctx else "batchsync"
-    return Failure(code="usage", message=error.format_message().rstrip("."), hint=f"{path} --help")
+    name = next((name for kind, name in _USAGE.items() if isinstance(error, kind)), "usage")
+    dry = isinstance(error, click.NoSuchOption) and error.option_name in {"--dry-run", "--dry", "-n"}
+    hint = "`batchsync plan` prints what a sync would send" if dry else f"{path} --help"
+    return Failure(code="usage", message=error.format_message().rstrip("."), hint=hint, name=name)
 
 
 def _interrupted(code: ExitCode) -> Failure:
@@ -184,6 +208,8 @@ def print_answer(answer: Answer, session: Session) -> None:
             click.echo(as_line({"event": "finished"} | end, at))
         case "md":
             click.echo(session.options.with_global_options(report.markdown()))
+        case "junit" if isinstance(report, TestsReport):
+            click.echo(junit(report))
         case _:
             text = session.options.with_global_options(report.text(session.style_for(err=False)))
             click.echo(text, color=session.use_color(err=False))
@@ -191,7 +217,8 @@ def print_answer(answer: Answer, session: Session) -> None:
 
 def _incomplete(code: int) -> Failure | None:
     """Return the failure for a nonzero exit code of a command that has a result."""
-    return next((Failure(code=name, message=item.meaning) for item, name in _CODES.items() if item == code), None)
+    found = next(((item, name) for item, name in _CODES.items() if item == code), None)
+    return Failure(code=found[1], message=found[0].meaning, name=_RUN_ENDS.get(found[0], "")) if found else None
 
 
 def _print_failure(failure: Failure, code: int, session: Session) -> None:
@@ -213,7 +240,7 @@ def _to_stderr(failure: Failure, session: Session) -> None:
     lines = [f"{spec.render_problem(problem)}\n" for problem in failure.problems]
     if os.environ.get("GITHUB_ACTIONS") == "true":
         lines += [annotation(problem) for problem in failure.problems]
-    lines.append(f"{paint('error:', 'bad')} {escape_controls(failure.message)}")
+    lines.append(f"{paint('error:', 'bad')} {escape_controls(failure.message_with_code)}")
     if failure.hint:
         lines.append(f"{paint('next:', 'head')} {escape_controls(failure.hint)}")
     streams.to_stderr("\n".join(lines), color=session.use_color(err=True))

@@ -40,7 +40,9 @@ def to_file(path: Path, rejects: Iterable[RejectLine]) -> None:
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise UnavailableError(
-            f"cannot write {path}: {os_error_reason(error)}", hint="choose a file in a writable folder"
+            f"cannot write {path}: {os_error_reason(error)}",
+            hint="choose a file in a writable folder",
+            name="environment.write",
         ) from None
 
 
@@ -60,7 +62,9 @@ def to_stdout(rejects: Iterable[RejectLine]) -> None:
     except OSError as error:
         streams.redirect_to_null(sys.stdout)
         raise UnavailableError(
-            f"cannot write to stdout: {error.strerror}", hint="free some space, or choose another file with --export"
+            f"cannot write to stdout: {error.strerror}",
+            hint="free some space, or choose another file with --export",
+            name="environment.write",
         ) from None
 
 
@@ -82,4 +86,5 @@ def _check_replaceable(path: Path) -> None:
     raise UsageError(
         f"{path} is already there and is no export of rejects; nothing was written",
         hint="name another file, or `-` for stdout",
+        name="usage.exists",
     )

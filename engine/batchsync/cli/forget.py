@@ -78,7 +78,7 @@ def forget(
         if job is not None:
             check_known(session, journal, job)
         elif journal is None:
-            raise UsageError("no job has any key: no runs yet", hint="`batchsync status`")
+            raise UsageError("no job has any key: no runs yet", hint="`batchsync status`", name="usage.never_ran")
     with running_app(session) as app:
         services = app.services([job] if job is not None and job in app.deployment.names else ())
         requests = _requests(app, services, keys, job)
@@ -153,6 +153,7 @@ def _requests(app: App, services: Services, keys: Sequence[str], job: str | None
         raise UsageError(
             "no job knows the key" if len(keys) == 1 else f"no job knows one of the {len(keys):,} keys",
             hint="write keys as `batchsync rejects` shows them; --job JOB forgets a key that was never sent, too",
+            name="usage.unknown_key",
         )
     return [item for item in known if item.keys]
 

@@ -18,19 +18,44 @@ from batchsync.report.message import Message
 IGNORED = (".batchsync/", "out/")
 
 
-@command("init", example="batchsync init\nbatchsync init crm-sync --vendor sitecore-cdp")
+@command(
+    "init",
+    example="batchsync init\nbatchsync init crm-sync --vendor sitecore-cdp\n"
+    "batchsync init --from customers.csv --vendor sitecore-cdp --schema guest",
+)
 @click.argument(
     "folder", type=click.Path(path_type=Path, file_okay=False), default=Path(), metavar="[FOLDER]", required=False
 )
 @click.option(
     "--vendor", "vendors", multiple=True, metavar="NAME", help="Include this vendor (default: all); repeatable."
 )
-@click.option("--force", is_flag=True, help="Replace existing files.")
-def init(session: Session, folder: Path, *, vendors: tuple[str, ...], force: bool) -> Answer:
+@click.option("--force", is_flag=True, help="Replace existing files; not with --from.")
+@click.option(
+    "--from",
+    "origin",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Propose a mapping of this file, of any readable format, to one vendor.",
+)
+@click.option("--schema", metavar="NAME", help="With --from: the record schema (default: the vendor's first).")
+@click.option("--mode", metavar="NAME", help="With --from: the mode of the job (default: the first of the schema).")
+def init(  # noqa: PLR0913 - the options of the command
+    session: Session,
+    folder: Path,
+    *,
+    vendors: tuple[str, ...],
+    force: bool,
+    origin: Path | None,
+    schema: str | None,
+    mode: str | None,
+) -> Answer:
     """Write a working jobs.yaml with sample data.
 
     Writes one small job for each bundled vendor; `batchsync sync --mocks` runs them offline. Existing files are not
     replaced without --force.
+
+    With --from, writes a job for a file instead: its columns are mapped to the members of the vendor's record schema by
+    their names and the form of their first values. Each guess has a comment, and tests have synthetic values.
 
     Returns:
         The report to print, with the exit code.
@@ -40,12 +65,22 @@ def init(session: Session, folder: Path, *, vendors: tuple[str, ...], force: boo
     """
     if session.options.file is not None:
         raise click.UsageError("init writes jobs.yaml into FOLDER: give the folder instead of --file")
+    if origin is not None:
+        if force or len(vendors) != 1:
+            problem = "--force with --from" if force else "--from needs exactly one --vendor"
+            raise click.UsageError(f"{problem}: init --from writes the job of one vendor, and replaces no file")
+        from batchsync.cli.init_from import init_from  # noqa: PLC0415 - reads rows, unlike the starters
+
+        return init_from(folder, origin, vendors[0], schema_name=schema, mode_name=mode)
+    if schema or mode:
+        raise click.UsageError("--schema and --mode choose what --from maps a file to: name the file")
     wanted = {folder / name: text for name, text in spec.starter_files(vendors).items()}
     if (existing := existing_paths(wanted)) and not force:
         names = ", ".join(str(item) for item in existing)
         raise UsageError(
             f"{names} {'exists' if len(existing) == 1 else 'exist'} already; nothing was written",
             hint=f"choose another folder, or replace existing files with `{_forced(folder, vendors)}`",
+            name="usage.exists",
         )
     ignore = folder / ".gitignore"
     first = {} if existing_paths([ignore]) else {ignore: "".join(f"{line}\n" for line in IGNORED)}

@@ -45,6 +45,7 @@ def write_files(texts: Mapping[Path, str]) -> None:
             raise UnavailableError(
                 f"cannot write {path}: {os_error_reason(error).lower()}; no new file was left",
                 hint="choose a writable folder on a disk with free space",
+                name="environment.write",
             ) from None
         undone.pop_all()
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from batchsync.core.policy import with_overrides
 from batchsync.reconcile.background import InlineProducer
 from batchsync.reconcile.services import JobContext, Services, StatePaths
 from batchsync.util.scratch import scratch_folder
@@ -93,6 +94,7 @@ def offline_services(app: App, journal: Journal | None) -> Iterator[Services]:
             store=cast("StateStore", journal or EmptyStore()),
             data=app.data,
             plan_rows=app.data,
+            lists=app.data,
             check=app.refuse_mismatch,
             fetch=app.fetch,
             objects=app.objects,
@@ -111,7 +113,7 @@ def offline_context(app: App, job: Job) -> JobContext:
     return JobContext(
         job=job,
         rules=rules,
-        policy=rules.policy,
+        policy=with_overrides(rules.policy, app.connection_of(job)),
         account_id=app.account_id(job),
         vendor=cast("Vendor", None),
         declared=app.deployment.names,

@@ -6,9 +6,12 @@ import re
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: A command in advice: in backquotes, or a line of its own.
 _ADVICE = re.compile(r"(?:(?<=`)|^)batchsync (?=[a-z])", re.MULTILINE)
@@ -21,6 +24,8 @@ class GlobalOptions:
 
     file: Path | None = None
     state: Path | None = None
+    env: str | None = None
+    jobs_folder: Path | None = None
     output: str | None = None
     mocks: bool | None = None
     no_color: bool | None = None
@@ -42,6 +47,8 @@ class GlobalOptions:
         """
         words = [f"-f {shlex.quote(str(self.file))}"] if self.file is not None else []
         words += [f"--state {shlex.quote(str(self.state))}"] if self.state is not None else []
+        words += [f"--env {shlex.quote(self.env)}"] if self.env is not None else []
+        words += [f"--jobs {shlex.quote(str(self.jobs_folder))}"] if self.jobs_folder is not None else []
         words += ["--mocks"] if self.mocks else []
         return _ADVICE.sub(" ".join(["batchsync", *words, ""]), text) if words else text
 
@@ -49,8 +56,8 @@ class GlobalOptions:
 NAMES = tuple(GlobalOptions.__dataclass_fields__)
 
 
-def declared(*, hidden: bool) -> list[click.Parameter]:
-    """Return the click options; hidden in the help of single commands."""
+def declared(*, hidden: bool, outputs: Sequence[str] = OUTPUTS) -> list[click.Parameter]:
+    """Return the click options; hidden in the help of single commands. `outputs` are the formats of `--output`."""
 
     def flag(*names: str, text: str) -> click.Option:
         return click.Option(names, is_flag=True, default=None, hidden=hidden, help=text)
@@ -65,7 +72,15 @@ def declared(*, hidden: bool) -> list[click.Parameter]:
             help="The state folder (BATCHSYNC_STATE; default: .batchsync beside the jobs file).",
         ),
         click.Option(
-            ["-o", "--output"], type=click.Choice(OUTPUTS), hidden=hidden,
+            ["--env"], metavar="NAME", hidden=hidden,
+            help="The environment, of those that the jobs file declares (BATCHSYNC_ENV).",
+        ),
+        click.Option(
+            ["--jobs", "jobs_folder"], type=click.Path(path_type=Path), metavar="FOLDER", hidden=hidden,
+            help="A folder whose files *.yaml are added to the jobs file (BATCHSYNC_JOBS).",
+        ),
+        click.Option(
+            ["-o", "--output"], type=click.Choice(outputs), hidden=hidden,
             help="Format of stdout (default: text). Messages and progress go to stderr.",
         ),
         flag("--mocks", text="Use the bundled mocks for every vendor (BATCHSYNC_MOCKS=1)."),

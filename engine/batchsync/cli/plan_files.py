@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchsync import __version__
-from batchsync.cli.offline import offline_context, offline_services
-from batchsync.cli.personal import mask_by_job
+from batchsync.cli.offline import offline_services
 from batchsync.core.plan_file import Author
-from batchsync.errors import BatchsyncError, StalePlanError, UsageError
-from batchsync.ports import PartialRead
-from batchsync.reconcile.apply_plan import moved_reasons, require_applicable, require_jobs
+from batchsync.errors import StalePlanError, UsageError
+from batchsync.reconcile.apply_plan import require_applicable, require_jobs
+from batchsync.reconcile.new_run import NewRunRequest
 from batchsync.reconcile.plan_file import Facts, open_plan_file, pin, refuse_other_file, write_plan_file
-from batchsync.reconcile.sync import NewRunRequest
 from batchsync.reconcile.sync import sync as sync_jobs
 from batchsync.report.plan import PlanReport, PlansReport
 from batchsync.report.plan_file import PlanFileReport
@@ -57,14 +55,29 @@ class PlanOut:
         self.pinned.append(pin(job_plan, Facts(in_flight=report.in_flight, edited=report.edited), services))
 
     def write(self, app: App, services: Services, plans: PlansReport) -> PlanFileReport:
-        """Write the file; return the report with its plans."""
+        """Write the file.
+
+        Args:
+            app: Clock to use.
+            services: Where it was planned.
+            plans: Reports of the plans.
+
+        Returns:
+            The report of the file with its plans.
+        """
         author = Author(user=_user(), host=socket.gethostname(), version=__version__, at=app.clock.now())
         content = write_plan_file(self.path, author, services.store.journal_id, self.pinned)
         return PlanFileReport(path=str(self.path), content=content, plans=plans)
 
 
 def plan_out(path: str | None) -> PlanOut | None:
-    """Return the plan file to write, after a check of its path; None without one.
+    """Check the path of a plan file to write.
+
+    Args:
+        path: The path; None without a plan file.
+
+    Returns:
+        The plan file to write; None without one.
 
     Raises:
         UsageError: If no plan file can be written there.
@@ -93,67 +106,6 @@ def is_plan_file(name: str, jobs: Collection[str]) -> bool:
     return name not in jobs and (Path(name).is_file() or _SUFFIX.fullmatch(name) is not None)
 
 
-def plan_file_report(session: Session, path: Path, *, limit: int, show_personal: bool) -> PlanFileReport:
-    """Return the report of a plan file, whether or not it can still be applied.
-
-    Args:
-        session: The session of the command.
-        path: The file.
-        limit: Number of keys shown of each kind of change.
-        show_personal: Whether personal keys are shown where they would be masked.
-    """
-    with (
-        session.app() as app,
-        session.journal() as journal,
-        offline_services(app, journal) as services,
-        _opened(path, services) as opened,
-    ):
-        content = opened.content
-        mask = mask_by_job(session, {item.job: item.personal for item in content.plans}, show=show_personal)
-        applied = tuple((item.job, services.store.applied_run(content.id, item.job)) for item in content.plans)
-        reports = []
-        for item in content.plans:
-            approved = services.store.approved(item.job, item.plan.changes_digest)
-            comparison = opened.comparison_of(item.job)
-            report = PlanReport(
-                plan=item.plan,
-                approved=item.approved or approved,
-                in_flight=item.in_flight,
-                edited=item.edited,
-                budget=item.budget,
-                partial_read=PartialRead(job=item.job, column=item.partial[0], start=item.partial[1], full_at=None)
-                if item.partial
-                else None,
-                preview=mask.preview(item.job, services.data.preview(comparison, limit)),
-            )
-            reports.append(report)
-        moved, notes = _moved(app, services, opened)
-        return PlanFileReport(
-            path=str(path),
-            content=content,
-            plans=PlansReport(plans=tuple(reports), notes=notes),
-            moved=moved,
-            applied=tuple((job, run) for job, run in applied if run),
-        )
-
-
-def _moved(app: App, services: Services, opened: OpenedPlanFile) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
-    """Return what moved since a plan file was made, by job, and notes on jobs that cannot be compared here."""
-    moved: list[tuple[str, str]] = []
-    notes: list[str] = []
-    for item in opened.content.plans:
-        try:
-            if item.job not in {job.name for job in app.deployment.jobs}:
-                moved.append((item.job, "jobs.yaml has no such job"))
-                continue
-            (job,) = app.jobs([item.job])
-            reasons = moved_reasons(offline_context(app, job), opened, services)
-            moved += [(item.job, reason) for reason in reasons if "applied already" not in reason]
-        except BatchsyncError as error:
-            notes.append(f"{item.job}: whether its plan can be applied is not known here: {error.message}")
-    return tuple(moved), tuple(notes)
-
-
 def sync_plan_file(
     opened: OpenedPlanFile, contexts: Sequence[SelectedJob], services: Services, wait_policy: WaitPolicy
 ) -> Sequence[JobOutcome]:
@@ -164,6 +116,9 @@ def sync_plan_file(
         contexts: The jobs in dependency order.
         services: Where they run.
         wait_policy: How long to wait for batches in flight.
+
+    Returns:
+        The outcome of each job.
 
     Raises:
         StalePlanError: If one of the plans cannot be applied; nothing is sent then.
@@ -190,7 +145,7 @@ def opened_for_sync(
         session.app() as app,
         session.journal() as journal,
         offline_services(app, journal) as services,
-        _opened(path, services) as opened,
+        opened_plan_file(path, services) as opened,
     ):
         declared = frozenset(job.name for job in session.deployment().jobs)
         yield opened, require_jobs(opened, names, declared)
@@ -215,7 +170,7 @@ def approve_plan_file(session: Session, path: Path, reason: str) -> tuple[Opened
         session.app() as app,
         session.journal() as journal,
         offline_services(app, journal) as services,
-        _opened(path, services) as opened,
+        opened_plan_file(path, services) as opened,
     ):
         content = opened.content
         held = [item for item in content.plans if item.plan.breaches]
@@ -234,7 +189,16 @@ def approve_plan_file(session: Session, path: Path, reason: str) -> tuple[Opened
 
 
 @contextmanager
-def _opened(path: Path, services: Services) -> Iterator[OpenedPlanFile]:
+def opened_plan_file(path: Path, services: Services) -> Iterator[OpenedPlanFile]:
+    """Yield a plan file, verified, with its parts in a temporary folder.
+
+    Args:
+        path: The file.
+        services: Data engine to use.
+
+    Yields:
+        The plan file.
+    """
     with scratch_folder() as folder:
         yield open_plan_file(path, folder, services.plan_rows)
 

@@ -12,6 +12,7 @@ import click
 
 from batchsync.cli import export as exporting
 from batchsync.cli.command import command
+from batchsync.cli.completion import complete_jobs, complete_runs
 from batchsync.cli.declared import check_known, declared
 from batchsync.cli.personal import mask_of, show_personal
 from batchsync.cli.session import Answer, Session
@@ -31,8 +32,13 @@ _STDOUT = Path("-")
     "rejects",
     example="batchsync rejects guests\nbatchsync rejects guests --groups\nbatchsync rejects --export rejects.csv",
 )
-@click.argument("job", required=False, metavar="[JOB]")
-@click.option("--run", metavar="RUN", help="Rejects of this run (default: the last run of each job).")
+@click.argument("job", required=False, metavar="[JOB]", shell_complete=complete_jobs)
+@click.option(
+    "--run",
+    metavar="RUN",
+    shell_complete=complete_runs,
+    help="Rejects of this run (default: the last run of each job).",
+)
 @click.option("--all", "every", is_flag=True, help="Rejects of all runs.")
 @click.option(
     "--kind", type=click.Choice([outcome.value for outcome in LISTED_OUTCOMES]), help="Rejects of this kind only."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchsync.cli.command import command
+from batchsync.cli.completion import complete_batches
 from batchsync.cli.declared import context_of, services_of
 from batchsync.cli.progress import running_app
 from batchsync.cli.session import Answer, Session
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @command(
     "resolve", example='batchsync resolve guests-1f0c2a9be77d --delivered --reason "the vendor has it, says support"'
 )
-@click.argument("batch", metavar="BATCH")
+@click.argument("batch", metavar="BATCH", shell_complete=complete_batches)
 @click.option("--delivered/--resend", default=None, help="Whether the vendor has the rows, or they are sent again.")
 @click.option("--reason", default="", metavar="TEXT", help="How you know; recorded in the journal.")
 def resolve(session: Session, batch: str, *, delivered: bool | None, reason: str) -> Answer:
@@ -69,5 +70,9 @@ def _find_batch(app: App, name: str) -> Batch:
     """Return the batch with this ID."""
     batch = app.journal.batch(name)
     if batch is None:
-        raise UsageError(f"unknown batch {name}", hint="`batchsync status` lists batches that need attention")
+        raise UsageError(
+            f"unknown batch {name}",
+            hint="`batchsync status` lists batches that need attention",
+            name="usage.unknown_batch",
+        )
     return batch

@@ -14,12 +14,14 @@ from batchsync.core.selection import (
     JobFacts,
     Selection,
     SelectorError,
+    UnknownJobError,
     needs_journal,
     results_of,
     select,
     state_since,
 )
 from batchsync.errors import UsageError
+from batchsync.spec.vendor_spec import load_vendor
 from batchsync.util.suggestions import names_hint
 
 if TYPE_CHECKING:
@@ -38,7 +40,11 @@ _HELP = "Jobs to leave out, as selectors; may be repeated."
 
 
 def selectors(function: C) -> C:
-    """Add the argument `[JOB]...` and the option `--exclude` to a command, as `jobs` and `exclude`."""
+    """Add the argument `[JOB]...` and the option `--exclude` to a command, as `jobs` and `exclude`.
+
+    Returns:
+        The command.
+    """
     argument = click.argument("jobs", nargs=-1, metavar="[JOB]...", shell_complete=complete_selectors)
     exclude = click.option("--exclude", multiple=True, metavar="JOB", help=_HELP, shell_complete=complete_selectors)
     return argument(exclude(function))
@@ -55,6 +61,9 @@ def chosen_jobs(
         words: Selectors.
         exclude: Selectors of jobs to leave out.
 
+    Returns:
+        At least one job, in the order of the deployment.
+
     Raises:
         UsageError: If a selector is invalid or matches nothing.
     """
@@ -62,7 +71,9 @@ def chosen_jobs(
     try:
         return select(words, facts, exclude)
     except SelectorError as error:
-        raise usage_error(error) from None
+        name = "usage.unknown_job" if isinstance(error, UnknownJobError) else "usage.selector"
+        hint = names_hint(error.word, error.known, error.kind)
+        raise UsageError(error.message, hint=hint, name=name) from None
 
 
 def known_jobs(
@@ -86,11 +97,6 @@ def known_jobs(
     return frozenset((found(words) if words else {item.name for item in facts}) - found(exclude))
 
 
-def usage_error(error: SelectorError) -> UsageError:
-    """Return the error of a command for a selector that is invalid or matches nothing."""
-    return UsageError(error.message, hint=names_hint(error.word, error.known, error.kind))
-
-
 def unsuspended(contexts: Sequence[SelectedJob], selection: Selection) -> tuple[SelectedJob, ...]:
     """Return the jobs, of which those that were named exactly run although they are suspended."""
     return tuple(
@@ -107,20 +113,23 @@ def facts_of(session: Session, deployment: Deployment, *, with_runs: bool) -> tu
         deployment: The declared jobs.
         with_runs: Whether selectors refer to runs, so that the journal is read.
 
+    Returns:
+        The facts in the order of the deployment.
+
     Raises:
         UsageError: If they do, and no state may be read.
     """
     if not with_runs:
         return tuple(_declared(job, deployment) for job in deployment.jobs)
     if session.confined:
-        raise UsageError("state: and result: with --untrusted", hint="omit it: --untrusted reads no state")
+        raise UsageError(
+            "state: and result: with --untrusted", hint="omit it: --untrusted reads no state", name="usage.untrusted"
+        )
     with session.journal() as journal:
         return tuple(_with_runs(job, deployment, journal) for job in deployment.jobs)
 
 
 def _declared(job: Job, deployment: Deployment) -> JobFacts:
-    from batchsync.spec.vendor_spec import load_vendor  # noqa: PLC0415 - selection without jobs.yaml needs no vendors
-
     return JobFacts(
         name=job.name,
         former_names=job.all_names - {job.name},

@@ -17,8 +17,8 @@ from batchsync.cli.session import Answer, Session
 from batchsync.errors import ExitCode, UsageError, most_severe_exit_code
 from batchsync.observers.ndjson import NdjsonObserver
 from batchsync.ports import JobsReloaded, JobsReloadFailed
+from batchsync.reconcile.open_work import needs_attention
 from batchsync.reconcile.serve import serve as serve_jobs
-from batchsync.reconcile.sync import JobOutcome, needs_attention
 from batchsync.report.outcome import JobReport, OutcomeReport
 from batchsync.report.text_format import escape_controls, moment
 from batchsync.schedule import due_tick, next_ticks
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from batchsync.errors import BatchsyncError
     from batchsync.ports import EventSink
     from batchsync.reconcile.services import SelectedJob
+    from batchsync.reconcile.sync import JobOutcome
 
 #: Formats in which each outcome is a line of JSON.
 _LINES = ("json", "ndjson")
@@ -110,10 +111,12 @@ def _require_schedule(jobs: Sequence[Job], *, selected: bool) -> None:
         raise UsageError(
             f"{which} with a schedule is served: they are suspended",
             hint="remove `suspend: true` from a job in the jobs file, or run `batchsync sync JOB`",
+            name="usage.no_schedule",
         )
     raise UsageError(
         f"{which} has a schedule: nothing to serve",
         hint="add a `schedule:` to a job in the jobs file, or run `batchsync sync`",
+        name="usage.no_schedule",
     )
 
 

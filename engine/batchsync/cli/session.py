@@ -73,14 +73,19 @@ class Session:
         from batchsync.settings import Settings  # noqa: PLC0415 - the same
 
         if os.environ.get("BATCHSYNC_ROOTS") == "":
-            raise UsageError("BATCHSYNC_ROOTS is empty", hint="name the folders that jobs may use, or unset it")
-        values = {name: getattr(self.options, name) for name in ("file", "state", "mocks")}
+            raise UsageError(
+                "BATCHSYNC_ROOTS is empty", hint="name the folders that jobs may use, or unset it", name="usage.setting"
+            )
+        values = {name: getattr(self.options, name) for name in ("file", "state", "mocks", "env")}
+        values["jobs"] = self.options.jobs_folder
         try:
             settings = Settings(**{name: value for name, value in values.items() if value is not None})
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             name = "BATCHSYNC_" + "_".join(str(part) for part in first["loc"]).upper()
-            raise UsageError(f"{name}: {first['msg'].lower()}", hint=f"correct {name}, or unset it") from None
+            raise UsageError(
+                f"{name}: {first['msg'].lower()}", hint=f"correct {name}, or unset it", name="usage.setting"
+            ) from None
         for path in (settings.file, settings.state_folder):
             if not is_utf8(path):
                 raise UsageError(f"{path} is a path that is not UTF-8", hint="rename it, or use a link to it")
@@ -107,7 +112,8 @@ class Session:
             SpecError: If the file is invalid; contains all problems.
         """
         settings = self.settings()
-        return spec.load(settings.file, environ=os.environ, fence=settings.fence)
+        choice = spec.Choice(settings.env, settings.jobs)
+        return spec.load(settings.file, environ=os.environ, fence=settings.fence, choice=choice)
 
     @contextmanager
     def journal(self) -> Iterator[Journal | None]:
@@ -128,8 +134,9 @@ class Session:
                 check_present(folder, required=lambda: True)
             yield None
             return
-        from batchsync.journal import Journal  # noqa: PLC0415 - see the top of this file
+        from batchsync.journal import Journal, check_environment  # noqa: PLC0415 - see the top of this file
 
+        check_environment(folder, self.settings().env or "")
         with Journal.open(folder, read_only=True) as journal:
             yield journal
 
@@ -217,12 +224,14 @@ def refuse_former_names(jobs_file: Path, environ: Mapping[str, str]) -> None:
         raise UsageError(
             f"{former} is set, but lading is now batchsync and reads BATCHSYNC_* only",
             hint=f"rename it to BATCHSYNC_{former.removeprefix('LADING_')}, or unset it",
+            name="usage.former_names",
         )
     folder = jobs_file.parent / ".lading"
     if folder.exists():
         raise UsageError(
             f"{folder} is state of lading, which batchsync does not read: what it delivered would be sent again",
             hint="finish its batches with lading, then move the folder away to start anew",
+            name="usage.former_names",
         )
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from batchsync.cli.command import command
-from batchsync.cli.declared import declared
+from batchsync.cli.completion import complete_runs
+from batchsync.cli.declared import declared, known_names
 from batchsync.cli.outcomes import run_report
-from batchsync.cli.personal import show_personal
-from batchsync.cli.plan_files import is_plan_file, plan_file_report
+from batchsync.cli.personal import show_personal, show_values_option
+from batchsync.cli.plan_file_report import ShownParts, plan_file_report
+from batchsync.cli.plan_files import is_plan_file
 from batchsync.cli.session import Answer, Session
-from batchsync.errors import BatchsyncError, UsageError
+from batchsync.errors import UsageError
 from batchsync.report.history import ShowReport
 from batchsync.util.suggestions import names_hint
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @command("show", example="batchsync show\nbatchsync show guests\nbatchsync show guests-7\nbatchsync show guests.plan")
-@click.argument("name", required=False, metavar="[RUN|JOB|PLAN]")
+@click.argument("name", required=False, metavar="[RUN|JOB|PLAN]", shell_complete=complete_runs)
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
@@ -34,14 +35,25 @@ if TYPE_CHECKING:
     default=10,
     help="Of a plan file: number of keys shown of each kind of change (default: 10; 0: none).",
 )
+@click.option(
+    "--records",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=3,
+    help="Of a plan file: number of records shown of each kind of change, at most `--limit` (default: 3; 0: none).",
+)
+@show_values_option
 @show_personal
-def show(session: Session, name: str | None, *, limit: int, show_personal: bool) -> Answer:
+def show(
+    session: Session, name: str | None, *, limit: int, records: int, show_values: bool, show_personal: bool
+) -> Answer:
     """Print the settlement equation of a run, or a plan file.
 
     selected = unchanged + accepted + invalid + rejected + unknown + deferred. Without an argument: of the last run of
     each job. The equation holds at any time, not only when the run is settled.
 
-    Of a plan file (`plan --out`): who made it and when, its plans, and what moved since, if it cannot be applied.
+    Of a plan file (`plan --out`): who made it and when, its plans with their first records, and what moved since, if it
+    cannot be applied. Values of records are masked as by `plan`.
 
     Returns:
         The report to print, with the exit code.
@@ -50,8 +62,9 @@ def show(session: Session, name: str | None, *, limit: int, show_personal: bool)
         UsageError: If there is no job or run of the name.
     """
     with session.journal() as journal:
-        if name is not None and is_plan_file(name, _jobs(session, journal)):
-            return Answer(report=plan_file_report(session, Path(name), limit=limit, show_personal=show_personal))
+        if name is not None and is_plan_file(name, known_names(session, journal)):
+            parts = ShownParts(keys=limit, records=min(limit, records), personal=show_personal, values=show_values)
+            return Answer(report=plan_file_report(session, Path(name), parts))
         known = declared(session, journal)
         runs = _runs(journal, name, known.jobs) if journal else ()
         if name is not None and not runs and name not in known.jobs:
@@ -59,14 +72,6 @@ def show(session: Session, name: str | None, *, limit: int, show_personal: bool)
             raise unknown
         reports = tuple(run_report(journal, run, known.budgets) for run in runs) if journal else ()
     return Answer(report=ShowReport(runs=reports))
-
-
-def _jobs(session: Session, journal: Journal | None) -> set[str]:
-    """Return the names of all jobs: declared, or in the journal."""
-    names = set(journal.jobs()) if journal is not None else set()
-    with suppress(BatchsyncError):
-        names |= {job.name for job in session.deployment().jobs}
-    return names
 
 
 def _runs(journal: Journal, name: str | None, jobs: Iterable[str]) -> tuple[Run, ...]:
@@ -85,4 +90,4 @@ def _runs(journal: Journal, name: str | None, jobs: Iterable[str]) -> tuple[Run,
 
 def _unknown_name(name: str, jobs: Iterable[str]) -> UsageError:
     hint = f"{names_hint(name, jobs, 'jobs')}; `batchsync history` lists the runs"
-    return UsageError(f'unknown run or job "{name}"', hint=hint)
+    return UsageError(f'unknown run or job "{name}"', hint=hint, name="usage.unknown_run")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from batchsync.cli.command import SETTINGS, command
+from batchsync.cli.completion import complete_jobs
 from batchsync.cli.progress import running_app
 from batchsync.cli.session import Answer, Session
 from batchsync.cli.state_backup import backup, restore_state
@@ -29,11 +30,14 @@ def init(session: Session) -> Answer:
     Raises:
         UsageError: If there is a state already.
     """
-    from batchsync.journal import open_anchored  # noqa: PLC0415 - help needs no journal
+    from batchsync.journal import open_anchored, own_environment  # noqa: PLC0415 - help needs no journal
 
     folder = session.state_folder()
     if any(folder.glob("journal.db*")):
-        raise UsageError(f"there is a state in {folder} already; nothing was changed", hint="`batchsync status`")
+        raise UsageError(
+            f"there is a state in {folder} already; nothing was changed", hint="`batchsync status`", name="usage.exists"
+        )
+    own_environment(folder, session.settings().env or "")
     open_anchored(folder, session.settings().anchors_folder).close()
     report = Message(
         sentences=(f"began an empty state in {folder}: no target is known to hold anything",),
@@ -48,7 +52,7 @@ def init(session: Session) -> Answer:
     "assume-delivered",
     example='batchsync state assume-delivered guests --reason "the state was lost on Monday; nothing was edited since"',
 )
-@click.argument("job", metavar="JOB")
+@click.argument("job", metavar="JOB", shell_complete=complete_jobs)
 @click.option(
     "--reason", required=True, metavar="TEXT", help="How you know; kept in the journal and shown by `history`."
 )

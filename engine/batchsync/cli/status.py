@@ -72,7 +72,7 @@ def _chosen(
     left_out = chosen_jobs(session, deployment, exclude).names if exclude else ()
     if kept := [name for name in found if name not in left_out]:
         return kept
-    raise UsageError("every selected job is excluded", hint=f"selected are: {', '.join(found)}")
+    raise UsageError("every selected job is excluded", hint=f"selected are: {', '.join(found)}", name="usage.selector")
 
 
 def _backup_failure(session: Session) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from batchsync.cli import outcomes
+from batchsync.cli import outcomes, permissions
 from batchsync.cli.command import command
 from batchsync.cli.durations import Duration
 from batchsync.cli.exits import print_problems
@@ -56,6 +56,8 @@ retry_rejected = click.option(
 @no_wait
 @timeout
 @retry_rejected
+@permissions.allow
+@permissions.reason
 @click.option(
     "--plan", "plan_file", metavar="FILE", help="Deliver exactly the rows of a plan file, or refuse (exit 7)."
 )
@@ -67,6 +69,8 @@ def sync(  # noqa: PLR0913 - the options of the command
     no_wait: bool,
     timeout: timedelta | None,
     retry_rejected: bool,
+    allowed: tuple[str, ...],
+    reason: str,
     plan_file: str | None,
 ) -> Answer:
     """Bring every target in line with its source.
@@ -83,6 +87,8 @@ def sync(  # noqa: PLR0913 - the options of the command
     is an intersection. +guests adds what guests depends on, guests+ what depends on it. A suspended job begins a run
     only if it is named itself.
 
+    With --allow, runs of the named jobs may exceed a guard up to that limit, this time only.
+
     With --plan the source is not read: the rows of the plan file are delivered, of all its jobs or those named. If a
     job was edited, its keys moved, or the plan was applied already, nothing is sent (exit 7).
 
@@ -92,6 +98,7 @@ def sync(  # noqa: PLR0913 - the options of the command
     Raises:
         UsageError: If --plan comes with an option that changes which rows are sent.
     """
+    give = permissions.permitting(permissions.permission_of(allowed, reason, jobs))
     if plan_file is not None:
         if retry_rejected:
             raise UsageError(
@@ -99,11 +106,17 @@ def sync(  # noqa: PLR0913 - the options of the command
                 hint="`batchsync plan --retry-rejected --out FILE` plans these rows, too",
             )
         with opened_for_sync(session, Path(plan_file), jobs) as (opened, names):
-            return work(session, (names, exclude), partial(sync_plan_file, opened), wait=not no_wait, timeout=timeout)
+            apply = partial(sync_plan_file, opened)
+            return work(session, (names, exclude), _permitted(apply, give), wait=not no_wait, timeout=timeout)
     do = _with_rejected if retry_rejected else _sync
-    answer = work(session, (jobs, exclude), do, wait=not no_wait, timeout=timeout)
+    answer = work(session, (jobs, exclude), _permitted(do, give), wait=not no_wait, timeout=timeout)
     left_behind(session)
     return answer
+
+
+def _permitted(do: Work, give: Callable[[SelectedJob], SelectedJob]) -> Work:
+    """Return the work on jobs that have a permission."""
+    return lambda contexts, services, wait_policy: do([give(item) for item in contexts], services, wait_policy)
 
 
 def _sync(contexts: Sequence[SelectedJob], services: Services, wait_policy: WaitPolicy) -> Sequence[JobOutcome]:

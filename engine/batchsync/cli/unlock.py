@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from batchsync.cli.command import command
+from batchsync.cli.completion import complete_jobs
 from batchsync.cli.declared import check_known
 from batchsync.cli.session import Answer, Session
 from batchsync.errors import UsageError
@@ -12,7 +13,7 @@ from batchsync.report.message import Message
 
 
 @command("unlock", example="batchsync unlock guests")
-@click.argument("job")
+@click.argument("job", shell_complete=complete_jobs)
 def unlock(session: Session, job: str) -> Answer:
     """Break a job's lease.
 
@@ -29,7 +30,9 @@ def unlock(session: Session, job: str) -> Answer:
         check_known(session, journal, job)
         lease = journal.lease_row(job) if journal else None
         if journal is None:
-            raise UsageError(f'job "{job}" never ran: it has no lease', hint=f"`batchsync sync {job}`")
+            raise UsageError(
+                f'job "{job}" never ran: it has no lease', hint=f"`batchsync sync {job}`", name="usage.never_ran"
+            )
     from batchsync.journal import unlock as break_lease  # noqa: PLC0415 - help needs no journal
 
     with session.app() as app:

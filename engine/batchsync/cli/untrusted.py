@@ -58,9 +58,16 @@ def run_untrusted(session: Session, arguments: Sequence[str]) -> int:
     """
     if session.options.state is not None or session.options.mocks:
         option = "--mocks" if session.options.mocks else "--state"
-        raise UsageError(f"{option} with --untrusted", hint="omit it: --untrusted reads no state and runs no mocks")
+        raise UsageError(
+            f"{option} with --untrusted",
+            hint="omit it: --untrusted reads no state and runs no mocks",
+            name="usage.untrusted",
+        )
     require_support()
-    words = ["--file", str(session.settings().file), "--output", session.output]
+    settings = session.settings()
+    words = ["--file", str(settings.file), "--output", session.output]
+    words += ["--env", settings.env] if settings.env is not None else []
+    words += ["--jobs", str(settings.jobs)] if settings.jobs is not None else []
     words += ["--quiet"] if session.quiet else []
     with scratch_folder() as folder:
         return _relayed([*words, *arguments, "--untrusted"], folder)
@@ -73,7 +80,8 @@ def known_sources(jobs: Sequence[Job]) -> tuple[list[Job], tuple[str, ...]]:
     """
     known, notes = [], []
     for job in jobs:
-        if any(UNREAD in path for path in (job.source.path, *(join.path for join in job.source.joins))):
+        paths = [job.source.path, *(join.path for join in job.source.joins)]
+        if any(UNREAD in path for path in paths):
             notes.append(f"{job.name}: not planned: the path of its source comes from the environment")
         elif job.source.job is not None:
             notes.append(f'{job.name}: not planned: its source is the answers of job "{job.source.job}"')
@@ -81,6 +89,8 @@ def known_sources(jobs: Sequence[Job]) -> tuple[list[Job], tuple[str, ...]]:
             notes.append(
                 f"{job.name}: not planned: its source is {'standard input' if job.source.is_stdin else 'elsewhere'}"
             )
+        elif job.suppress is not None and (not job.suppress.source.is_local or UNREAD in job.suppress.source.path):
+            notes.append(f"{job.name}: not planned: its suppression list is elsewhere, or named by the environment")
         else:
             known.append(_without_newest(job))
     return known, tuple(notes)
@@ -129,6 +139,7 @@ def _relayed(arguments: Sequence[str], folder: Path) -> int:
         raise UnavailableError(
             f"the check was ended by {name}: jobs.yaml or its sources need more than the limits ({_LIMITS})",
             hint="check smaller samples, or without --untrusted where you trust the files",
+            name="environment.confinement",
         )
     click.echo(texts[0], nl=False)
     return code

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchsync.cli.command import command
+from batchsync.cli.mapping_tests import mapping_test_problems
 from batchsync.cli.online import examine_online, is_online
 from batchsync.cli.selection import chosen_jobs, selectors
 from batchsync.cli.session import Answer, Session
@@ -50,7 +51,11 @@ def validate(
         UsageError: If --online and --untrusted are given.
     """
     if untrusted and online:
-        raise UsageError("--online with --untrusted", hint="omit one of them: files of strangers reach no database")
+        raise UsageError(
+            "--online with --untrusted",
+            hint="omit one of them: files of strangers reach no database",
+            name="usage.untrusted",
+        )
     if untrusted and not session.confined:
         return run_untrusted(session, ["validate", *(f"--exclude={word}" for word in exclude), *jobs])
     with session.app() as app:
@@ -62,7 +67,8 @@ def validate(
         failed = {item.job: item.error for item in examined if item.error is not None}
         for name, error in failed.items():
             session.print_line(f"{name}: {error.message}" + (f"; {error.hint}" if error.hint else ""), role="bad")
-        if problems := (*problems, *(problem for item in examined for problem in item.problems)):
+        problems = (*problems, *(problem for item in examined for problem in item.problems))
+        if problems := problems or mapping_test_problems(app, chosen):
             raise SpecError(tuple(sorted(problems, key=lambda item: (item.file, item.line, item.column))))
         columns = {item.job: item.sources for item in examined if item.sources}
         names = [*deployment.connections, *deployment.databases]

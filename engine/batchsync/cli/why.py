@@ -9,7 +9,8 @@ import click
 
 from batchsync.cli.command import command
 from batchsync.cli.declared import DeclaredJobs, check_known, declared
-from batchsync.cli.personal import mask_of, show_personal
+from batchsync.cli.deliveries import deliveries, record_now
+from batchsync.cli.personal import mask_of, show_personal, show_values_option
 from batchsync.cli.rejects import line_of
 from batchsync.cli.session import Answer, Session
 from batchsync.core.naming import row_manifest_key
@@ -35,12 +36,15 @@ _PLANNED = "`batchsync plan --limit 100` shows the first hundred keys that were 
 )
 @click.argument("key", metavar="KEY")
 @click.option("--job", metavar="JOB", help="Search this job only (default: all jobs).")
+@show_values_option
 @show_personal
-def why(session: Session, key: str, *, job: str | None, show_personal: bool) -> Answer:
+def why(session: Session, key: str, *, job: str | None, show_values: bool, show_personal: bool) -> Answer:
     """Show the state and history of one key.
 
-    Shows what the target holds, versions in flight, and every reject with its reason. Write the key as `batchsync
-    rejects` shows it; a key of several columns is a JSON array. Reads only: contacts no vendor and takes no lease.
+    Shows what the target holds, versions in flight, every reject with its reason, the deliveries with run, batch, time,
+    version and answer, and the record as the source has it now. Write the key as `batchsync rejects` shows it; a key of
+    several columns is a JSON array. Of accepted deliveries the last ones are known; all of them while their row
+    manifests are kept (`retention.batch_files`). Reads only: contacts no vendor and takes no lease. Values are masked.
 
     Returns:
         The report to print, with the exit code.
@@ -55,11 +59,15 @@ def why(session: Session, key: str, *, job: str | None, show_personal: bool) -> 
         if job is not None:
             check_known(session, journal, job)
         known = declared(session, journal)
-        mask = mask_of(session, known.jobs.values(), show=show_personal)
+        mask = mask_of(session, known.jobs.values(), show=show_personal, values=show_values)
         if journal is None:
-            raise UsageError(f"unknown key {_shown(key, known.jobs, mask)}: no runs yet", hint=_advice(session))
+            raise UsageError(
+                f"unknown key {_shown(key, known.jobs, mask)}: no runs yet",
+                hint=_advice(session),
+                name="usage.never_ran",
+            )
         names = [job] if job is not None else list(dict.fromkeys([*known.jobs, *journal.jobs()]))
-        searched = [_masked(_search(key, name, known, journal, app), mask) for name in names]
+        searched = [_masked(_search(key, name, known, journal, app, mask), mask) for name in names]
     shown = _shown(key, names, mask)
     if not any(item.is_known for item in searched):
         unknown = _unknown(shown, searched, session)
@@ -69,8 +77,17 @@ def why(session: Session, key: str, *, job: str | None, show_personal: bool) -> 
 
 
 def _masked(found: KeyOfJob, mask: Mask) -> KeyOfJob:
-    """Return the state of a key with its rejects masked."""
-    return replace(found, rejects=tuple(replace(item, line=mask.line(item.line)) for item in found.rejects))
+    """Return the state of a key with its rejects and answers masked."""
+    answers = tuple(
+        item
+        if item.reject is None
+        else replace(
+            item, reject=replace(item.reject, reason=mask.text(found.job, item.reject.reason, item.reject.key))
+        )
+        for item in found.deliveries
+    )
+    lines = tuple(replace(item, line=mask.line(item.line)) for item in found.rejects)
+    return replace(found, rejects=lines, deliveries=answers)
 
 
 def _shown(key: str, jobs: Iterable[str], mask: Mask) -> str:
@@ -78,21 +95,29 @@ def _shown(key: str, jobs: Iterable[str], mask: Mask) -> str:
     return next((masked for job in jobs if (masked := mask.key(job, key)) != key), key)
 
 
-def _search(key: str, name: str, known: DeclaredJobs, journal: Journal, app: App) -> KeyOfJob:
+def _search(key: str, name: str, known: DeclaredJobs, journal: Journal, app: App, mask: Mask) -> KeyOfJob:
     """Return the state of the key in one job."""
     account_id, note = _account_id(name, known, app)
     found, batches = _look_up(key, name, account_id, journal, app)
-    return KeyOfJob(
+    held = found if account_id is not None else None
+    in_flight = tuple(
+        KeyInFlight(batch=batch, line=found.in_flight[place])
+        for batch in batches
+        if (place := row_manifest_key(batch.job, batch.file)) in found.in_flight
+    )
+    state = KeyOfJob(
         job=name,
-        known=found if account_id is not None else None,
-        in_flight=tuple(
-            KeyInFlight(batch=batch, line=found.in_flight[place])
-            for batch in batches
-            if (place := row_manifest_key(batch.job, batch.file)) in found.in_flight
-        ),
+        known=held,
+        in_flight=in_flight,
         rejects=tuple(KeyReject(at=row.at, line=line_of(row)) for row in journal.why(name, key)),
         note=note,
     )
+    job = known.job(name)
+    names = job.all_names if job is not None else frozenset((name,))
+    sent = deliveries(key, names, held, in_flight, journal, app)
+    if not (state.is_known or sent) or job is None:
+        return replace(state, deliveries=sent)
+    return replace(state, deliveries=sent, now=record_now(key, job, mask, held, app))
 
 
 def _account_id(name: str, known: DeclaredJobs, app: App) -> tuple[str | None, str]:
@@ -139,7 +164,7 @@ def _unknown(key: str, searched: list[KeyOfJob], session: Session) -> BatchsyncE
         return UnavailableError(
             f"unknown key {key} in the jobs that could be searched ({names}); {reasons}", hint=_advice(session)
         )
-    return UsageError(f"unknown key {key}; searched jobs: {names}", hint=_advice(session))
+    return UsageError(f"unknown key {key}; searched jobs: {names}", hint=_advice(session), name="usage.unknown_key")
 
 
 def _advice(session: Session) -> str:

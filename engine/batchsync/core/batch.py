@@ -16,6 +16,8 @@ BatchId = NewType("BatchId", str)
 RunId = NewType("RunId", str)
 #: Name under which the vendor knows a batch; derived from content in `naming`.
 IdempotencyKey = NewType("IdempotencyKey", str)
+#: Begin of the reason of a batch that was cancelled because of the suppression list of its job.
+WITHHELD = "withheld"
 
 
 class Phase(StrEnum):

@@ -11,9 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from batchsync.core.backup import BackupTarget
-    from batchsync.core.job import Connection, Job
+    from batchsync.core.connection import Connection
+    from batchsync.core.job import Job
+    from batchsync.core.mapping_test import MappingTest
     from batchsync.core.object_storage import Storage
     from batchsync.core.query import Database
+    from batchsync.core.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +36,9 @@ class Deployment:
 
     `state_required`: a missing state is an error. `substituted`: what environment variables filled in, with the
     reference that messages show instead. `unchecked`: what placeholders stand in for, and is not checked. `retention`:
-    how long what is no longer needed is kept. `backup`: where the state folder is backed up after each settlement; None
-    for nowhere.
+    how long what is no longer needed is kept. `tests`: tests of the mapping by job, for jobs that have any.
+    `scenarios`: runs against mocks. `backup`: where the state folder is backed up after each settlement; None for
+    nowhere.
     """
 
     file: str
@@ -47,6 +51,8 @@ class Deployment:
     retention: Retention = field(default_factory=Retention)
     databases: Mapping[str, Database] = field(default_factory=dict)
     storages: Mapping[str, Storage] = field(default_factory=dict)
+    tests: Mapping[str, tuple[MappingTest, ...]] = field(default_factory=dict, repr=False)
+    scenarios: tuple[Scenario, ...] = ()
     backup: BackupTarget | None = None
 
     @property

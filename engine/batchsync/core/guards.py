@@ -6,12 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from batchsync.core.row_outcome import RowOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from batchsync.core.accounting import PlanCounts
     from batchsync.core.row_outcome import OutcomeCounts
@@ -167,6 +167,47 @@ def breaches(
         )
         found.append(Breach("max_invalid", sentence))
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permission:
+    """Guards that a person allows to be exceeded by one run, up to these limits, with the reason.
+
+    Attributes:
+        guards: The allowed limits; those of the job stay in force beside them.
+        reason: Why; kept in the journal.
+    """
+
+    guards: Guards
+    reason: str
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """The allowed limits by guard."""
+        values = {item.name: getattr(self.guards, item.name) for item in fields(self.guards)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def applied_to(self, own: Guards) -> Guards:
+        """Return the guards of a job with the allowed limits in place of its own."""
+        return replace(own, **self.named)
+
+    def text(self, lifted: Collection[str]) -> str:
+        """Return which of the guards were allowed to be exceeded, and why."""
+        listed = ", ".join(f"{name} {value}" for name, value in self.named.items() if name in lifted)
+        return f"allowed for this run: {listed}, because: {self.reason}"
+
+
+def still_exceeded(exceeded: Iterable[Breach], permitted: Iterable[Breach], allowed: Collection[str]) -> list[Breach]:
+    """Return the guards that stop a plan although a person allowed some to be exceeded.
+
+    Args:
+        exceeded: Guards that the plan exceeds, by the limits of the job.
+        permitted: Guards that it exceeds by the allowed limits.
+        allowed: Names of the guards that the person allowed to be exceeded.
+    """
+    beyond = {breach.guard: breach for breach in permitted}
+    kept = (beyond.get(breach.guard) if breach.guard in allowed else breach for breach in exceeded)
+    return [breach for breach in kept if breach is not None]
 
 
 def within_budget(outcomes: OutcomeCounts, budget: Budget, *, selected: int) -> bool:

@@ -1,4 +1,4 @@
-"""Jobs and connections as frozen values, compiled from jobs.yaml by `spec`."""
+"""Jobs as frozen values, compiled from jobs.yaml by `spec`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from batchsync.core.csv_dialect import CsvDialect
-from batchsync.core.guards import Budget, Guards
+from batchsync.core.guards import Budget, Guards, Permission
 from batchsync.core.keep import Keep
 from batchsync.core.mapping import Expression, Object, Place
 from batchsync.core.sheet import Sheet
 from batchsync.core.source_path import STDIN, scheme_of
+from batchsync.core.suppressed import OnSuppressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,7 +73,7 @@ class Source:
         contract: How old the source and how incomplete its columns may be; None promises nothing.
         version: What a fetcher pinned: a snapshot, an ETag, a revision; empty for local files.
         roots: Folders that local files must be below, without links; empty allows every folder.
-        place: Location in jobs.yaml.
+        place: Location in jobs.yaml; `key_places` are those of the columns of the key.
     """
 
     path: str
@@ -96,6 +97,7 @@ class Source:
     personal: bool | None = None
     contract: Contract | None = None
     place: Place = field(default=Place(), compare=False)
+    key_places: tuple[Place, ...] = field(default=(), compare=False)
 
     @property
     def is_local(self) -> bool:
@@ -191,26 +193,19 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
-    """A vendor account. Credentials are references until `app` resolves them; values never enter a spec hash.
+class Suppress:
+    """Suppression list of a job: rows whose value is on it are not sent.
 
-    `credentials` maps a name to the reference as written (`${VAR}`, `${VAR:-default}`, `${file:...}`); references of
-    `proxy` are left as written, too. `storage_hosts` are patterns of `core.storage_location`. `poll_every`, `deadline`,
-    `retry_for` and `in_flight` override the vendor's policy. `renamed_from` are former names of the connection.
+    Attributes:
+        source: The list; its key is the column with the values.
+        column: Column of the job's source, or of its joins, that is looked up in the list.
+        then: Treatment of suppressed keys that the target holds.
+        place: Location in jobs.yaml.
     """
 
-    name: str
-    vendor: str
-    base_url: str
-    credentials: Mapping[str, str] = field(repr=False)
-    ca_bundle: str | None = None
-    proxy: str = field(default="", repr=False)
-    storage_hosts: tuple[str, ...] = ()
-    poll_every: timedelta | None = None
-    deadline: timedelta | None = None
-    retry_for: timedelta | None = None
-    in_flight: int | None = None
-    renamed_from: tuple[str, ...] = ()
+    source: Source
+    column: str
+    then: OnSuppressed = OnSuppressed.KEEP
     place: Place = field(default=Place(), compare=False)
 
 
@@ -231,9 +226,11 @@ class Job:
         target_hash: Hash of vendor, target and mode, part of every fingerprint.
         send: Selection of rows.
         removal: Treatment of keys that left the source; None keeps them.
+        suppress: Suppression list; None if the job has none.
         results: Target of lookup results.
         schedule: When `serve` runs the job.
         guards: The guards that the job sets.
+        permission: Guards that one run may exceed; set by the command line, never in jobs.yaml.
         budget: Limits of invalid and rejected records.
         depends_on: Names of jobs that must have settled first.
         renamed_from: Former names of the job; None if jobs.yaml does not say whether it has any.
@@ -256,9 +253,11 @@ class Job:
     target_hash: str = ""
     send: Send = field(default_factory=Send)
     removal: Removal | None = None
+    suppress: Suppress | None = None
     results: Results | None = None
     schedule: Schedule | None = None
     guards: Guards = field(default_factory=Guards)
+    permission: Permission | None = None
     budget: Budget = field(default_factory=Budget)
     depends_on: tuple[str, ...] = ()
     renamed_from: tuple[str, ...] | None = None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from batchsync.core.accounting import PlanCounts
 from batchsync.core.batch import RunId
 from batchsync.core.contract import ContractCounts, approvable_digest, contract_breaches
-from batchsync.core.guards import AbsentAnswers, Breach, breaches
+from batchsync.core.guards import AbsentAnswers, Breach, breaches, still_exceeded
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.core.run import Run, RunState, removal_causes
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from batchsync.core.guards import Guards
     from batchsync.core.job import Job
 
 #: Version of the serialised form of a plan.
@@ -129,14 +130,11 @@ def with_guards(plan: Plan, job: Job, last: Run | None, answers: AbsentAnswers |
         last: Its last run to the account that did not await approval.
         answers: Answers that the plan removes from the results of the job; None if it removes none there.
     """
-    exceeded = breaches(
-        plan.counts,
-        job.guards,
-        baseline_rows=plan.baseline_rows,
-        removes=job.removes,
-        causes=removal_causes(job, plan.source_files, last),
-        answers=answers,
-    )
+    exceeded = _exceeded(plan, job, job.guards, last, answers)
+    if job.permission is not None:
+        allowed = job.permission.applied_to(job.guards)
+        permitted = _exceeded(plan, job, allowed, last, answers)
+        exceeded = tuple(still_exceeded(exceeded, permitted, job.permission.named))
     if plan.incomparable and last is not None and last.spec_hash != job.spec_hash:
         exceeded = (*exceeded, _incomparable(plan, last))
     # A plan without removals does not make the job's removal settings those of its last removals.
@@ -145,6 +143,36 @@ def with_guards(plan: Plan, job: Job, last: Run | None, answers: AbsentAnswers |
     if last and last.source_files and not (plan.removals_known and not plan.counts.outcomes[RowOutcome.DEFERRED]):
         source_files = max(source_files, last.source_files)
     return replace(plan, breaches=exceeded, removal_hash=removal_hash, source_files=source_files)
+
+
+def _exceeded(
+    plan: Plan, job: Job, guards: Guards, last: Run | None, answers: AbsentAnswers | None
+) -> tuple[Breach, ...]:
+    """Return the guards that a plan exceeds, by these limits."""
+    return breaches(
+        plan.counts,
+        guards,
+        baseline_rows=plan.baseline_rows,
+        removes=job.removes,
+        causes=removal_causes(job, plan.source_files, last),
+        answers=answers,
+    )
+
+
+def lifted_guards(plan: Plan, job: Job, last: Run | None, answers: AbsentAnswers | None = None) -> tuple[str, ...]:
+    """Return the names of the guards that a plan exceeds, and that the permission of its job allows.
+
+    Args:
+        plan: The plan of a comparison.
+        job: The job.
+        last: Its last run to the account that did not await approval.
+        answers: Answers that the plan removes from the results of the job; None if it removes none there.
+    """
+    if job.permission is None:
+        return ()
+    stops = {breach.guard for breach in with_guards(plan, job, last, answers).breaches}
+    exceeded = _exceeded(plan, job, job.guards, last, answers)
+    return tuple(breach.guard for breach in exceeded if breach.guard not in stops)
 
 
 def broken_contract(plan: Plan, job: Job, now: datetime) -> tuple[Breach, ...]:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
+from batchsync.core.accounting import UnbalancedError
 from batchsync.core.guards import AbsentAnswers, Budget, Limit
 from batchsync.core.plan import Plan
 
@@ -128,18 +129,21 @@ class PinnedPlan:
             ValueError: If members are missing or of another type.
         """
         source = values["source"]
-        files = tuple(PinnedFile(**item) for item in source["files"])
+        files = tuple(
+            PinnedFile(name=_text(item["name"]), size=_number(item["size"]), sha256=_text(item["sha256"]))
+            for item in source["files"]
+        )
         return cls(
-            plan=Plan.from_dict(values["plan"]),
-            unguarded=Plan.from_dict(values["unguarded"]),
+            plan=_plan(values["plan"]),
+            unguarded=_plan(values["unguarded"]),
             declared=_text(values["declared"]),
             sending=_text(values["sending"]),
             approved=bool(values["approved"]),
-            answers=AbsentAnswers(**values["answers"]) if values["answers"] else None,
-            in_flight=int(values["in_flight"]),
+            answers=_answers(values["answers"]),
+            in_flight=_number(values["in_flight"]),
             edited=bool(values["edited"]),
-            budget=Budget(**{name: Limit(**values["budget"][name]) for name in ("invalid", "rejected")}),
-            personal=values["personal"],
+            budget=Budget(**{name: _limit(values["budget"][name]) for name in ("invalid", "rejected")}),
+            personal=None if values["personal"] is None else bool(values["personal"]),
             source=PinnedSource(title=_text(source["title"]), version=_text(source["version"]), files=files),
             partial=(_text(values["partial"][0]), _text(values["partial"][1])) if values["partial"] else None,
         )
@@ -174,7 +178,7 @@ class PlanFile:
     def to_dict(self) -> dict[str, Any]:
         """Return the content as a JSON-compatible dictionary."""
         author = {"user": self.author.user[:_NAME_MAX], "host": self.author.host[:_NAME_MAX]}
-        at = self.author.at.astimezone(UTC).isoformat(timespec="seconds")
+        at = self.author.at.astimezone(UTC).isoformat(timespec="microseconds")
         return {
             "format": FORMAT,
             "author": {**author, "version": self.author.version, "at": at},
@@ -215,10 +219,68 @@ class PlanFile:
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             message = f"its manifest is incomplete ({type(error).__name__})"
             raise ValueError(message) from None
-        if at.tzinfo is None or len({plan.job for plan in found.plans}) < len(found.plans):
+        jobs = {plan.job for plan in found.plans}
+        same = all(
+            (plan.plan.job, plan.plan.account_id, plan.plan.counts)
+            == (plan.unguarded.job, plan.unguarded.account_id, plan.unguarded.counts)
+            for plan in found.plans
+        )
+        if not jobs or len(jobs) < len(found.plans) or not same or at.tzinfo is None:
             message = "its manifest contradicts itself"
             raise ValueError(message)
         return found
+
+
+def _plan(values: Mapping[str, Any]) -> Plan:
+    """Return a plan whose members have their types, and whose counts balance.
+
+    Raises:
+        TypeError: If a member is of another type.
+        ValueError: If the counts do not balance.
+    """
+    plan = Plan.from_dict(values)
+    for text in (plan.job, plan.account_id, plan.spec_hash, plan.removal_hash, plan.changes_digest, *plan.baseline):
+        _text(text)
+    for number in (plan.baseline_rows, plan.source_files, plan.incomparable, *plan.warnings.values()):
+        _number(number)
+    for number in values["counts"].values():
+        _number(number)
+    for breach in plan.breaches:
+        _text(breach.guard + breach.message)
+    if plan.watermark is not None:
+        _text(plan.watermark)
+    try:
+        plan.counts.assert_balanced()
+    except UnbalancedError:
+        message = "the counts of a plan do not add up"
+        raise ValueError(message) from None
+    return plan
+
+
+def _answers(values: Mapping[str, Any] | None) -> AbsentAnswers | None:
+    if values is None:
+        return None
+    return AbsentAnswers(rows=_number(values["rows"]), absent=_number(values["absent"]), digest=_text(values["digest"]))
+
+
+def _limit(values: Mapping[str, Any]) -> Limit:
+    count, percent = values["count"], values["percent"]
+    if percent is not None and not isinstance(percent, int | float):
+        message = f"{type(percent).__name__} instead of a percentage"
+        raise TypeError(message)
+    return Limit(count=None if count is None else _number(count), percent=percent)
+
+
+def _number(value: object) -> int:
+    """Return a value that must be a number of things.
+
+    Raises:
+        TypeError: If it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        message = f"{type(value).__name__} instead of a number"
+        raise TypeError(message)
+    return value
 
 
 def _text(value: object) -> str:

@@ -61,6 +61,8 @@ def declared_digest(job: Job) -> str:
         parts.append(str(job.results.on_removed))
     if job.source.contract is not None:
         parts += ["contract", *sorted(job.source.contract.names)]
+    if job.suppress is not None:
+        parts += ["suppress", job.suppress.column, job.suppress.then]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

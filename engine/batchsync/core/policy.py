@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from batchsync.core import backoff
 
 if TYPE_CHECKING:
-    from batchsync.core.job import Connection
+    from batchsync.core.connection import Connection
 
 
 class OnUnknownOutcome(StrEnum):

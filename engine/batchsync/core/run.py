@@ -43,7 +43,8 @@ class Run:
         created_at: When the plan was made.
         counts: Counts of the plan.
         plan: Fingerprint of the comparison; an approval refers to it.
-        reason: The guards that the plan exceeds, or why preparation was aborted; else empty.
+        reason: The guards that the plan exceeds, a permission to exceed them, the plan file that it applies, or why
+            preparation was aborted; else empty.
         watermark: Greatest value of the `since` column in the source, if the job sends by it.
         warnings: Number of rows per warning.
         settled_at: When the run was settled.
@@ -127,10 +128,11 @@ def abort_preparation(run: Run, batches: Sequence[Batch], at: datetime) -> Run:
     staged = sum(batch.file.rows for batch in batches)
     planned = run.counts.to_send
     settled = all(batch.phase is Phase.DELIVERED for batch in batches)
+    aborted = f"preparation was aborted after {staged:,} of {planned:,} records; the next run sends the rest"
     return replace(
         run,
         state=RunState.SETTLED if settled else RunState.PREPARED,
         settled_at=at if settled else None,
         counts=run.counts.with_staged(staged),
-        reason=f"preparation was aborted after {staged:,} of {planned:,} records; the next run sends the rest",
+        reason=f"{run.reason}; {aborted}" if run.reason else aborted,
     )

@@ -99,6 +99,10 @@ class SelectorError(Exception):
         self.message, self.word, self.known, self.kind = message, word, tuple(known), kind
 
 
+class UnknownJobError(SelectorError):
+    """A selector is the name of no job."""
+
+
 #: Plural noun of the values of a method, for messages; `state` and `result` have fixed values.
 METHODS: Mapping[str, str] = {
     "tag": "tags",
@@ -174,7 +178,8 @@ class _Graph:
         common = set.intersection(*found)
         if not common:
             listed = "; ".join(f"{term}: {', '.join(sorted(names))}" for term, names in zip(terms, found, strict=True))
-            raise SelectorError(f'no job matches all terms of "{word}" ({listed})', known=self.by_name, kind="jobs")
+            message = f'no job matches all terms of "{word}" ({listed}); a blank instead of a comma selects each'
+            raise SelectorError(message, known=self.by_name, kind="jobs")
         return common
 
     def _term(self, term: str) -> set[str]:
@@ -208,7 +213,7 @@ class _Graph:
         if found := self.exact(name):
             return found
         if _GLOB.isdisjoint(name):
-            raise SelectorError(f'unknown job "{name}"', word=name, known=self.by_name, kind="jobs")
+            raise UnknownJobError(f'unknown job "{name}"', word=name, known=self.by_name, kind="jobs")
         found = {job for job in self.by_name if fnmatchcase(job, name)}
         if not found:
             raise SelectorError(f'"{name}" matches no job', word=name.strip("*?"), known=self.by_name, kind="jobs")

@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from batchsync.data.check import check_job
     from batchsync.data.engine import PolarsEngine
     from batchsync.data.frame.columns import ROW
+    from batchsync.data.record.describe import describe
+    from batchsync.data.record.given_source import with_given_rows
+    from batchsync.data.record.map_given import map_given
     from batchsync.data.row.row_reader import RowReader, SourceFile
 
-__all__ = ["ROW", "PolarsEngine", "RowReader", "SourceFile", "check_job"]
+__all__ = ["ROW", "PolarsEngine", "RowReader", "SourceFile", "check_job", "describe", "map_given", "with_given_rows"]
 
 _MODULES = {
     "ROW": "frame.columns",
@@ -23,6 +26,9 @@ _MODULES = {
     "RowReader": "row.row_reader",
     "SourceFile": "row.row_reader",
     "check_job": "check",
+    "describe": "record.describe",
+    "map_given": "record.map_given",
+    "with_given_rows": "record.given_source",
 }
 
 

@@ -31,6 +31,7 @@ from batchsync.data.record.compiled_job import key_columns
 from batchsync.data.record.keyed_rows import canonical_key
 from batchsync.data.row.joins import joined_schema
 from batchsync.data.row.open_source import open_source
+from batchsync.data.suppression import SuppressionLists
 from batchsync.ports import ObjectFolder, Reject
 from batchsync.util.executor import TaskPool
 
@@ -61,7 +62,7 @@ CHUNK = 10_000
 _ASSUMED_AT_ONCE = 1_000_000
 
 
-class PolarsEngine(PlanRows, RecordInspection):
+class PolarsEngine(PlanRows, RecordInspection, SuppressionLists):
     """`DataEngine` on polars. Its only state is the object store, the task pool and the event sink of `stage`."""
 
     def __init__(

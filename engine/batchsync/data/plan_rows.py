@@ -18,8 +18,10 @@ from batchsync.data.batchfile.changes import CHANGES
 from batchsync.data.batchfile.pin import pin_rows
 from batchsync.data.batchfile.pinned_pass import PINNED
 from batchsync.data.compare.compare import INVALID
+from batchsync.data.frame import columns
 from batchsync.data.frame.integrity import translate_disk_errors, verify_digest
 from batchsync.data.frame.known import opened_baseline
+from batchsync.data.frame.suppressed import LISTED, digest_of_value, listed_digests
 from batchsync.data.record.keyed_rows import canonical_key
 from batchsync.data.row.parquet_layout import layout_of
 from batchsync.errors import SourceError, UsageError
@@ -120,7 +122,7 @@ class PlanRows:
         baseline: BaselineEntry,
         in_flight: Sequence[str],
         suppression: Suppression | None,
-        work: Path,
+        listed: tuple[str, Path] | None,
     ) -> MovedKeys:
         """Return how many keys of a pinned plan are in another state than when it was made.
 
@@ -129,14 +131,14 @@ class PlanRows:
             baseline: The present baseline of the job.
             in_flight: Keys of the row manifests of open batches.
             suppression: Keys that were forgotten; None if there are none.
-            work: Existing private folder for spilled rows.
+            listed: Column that is looked up in the suppression list, and digests of the list; None without a list.
         """
         with (
             translate_disk_errors("comparing a plan with the baseline"),
             opened_baseline(self._objects, baseline, in_flight) as known,
         ):
             verify_digest([*known.paths, *known.in_flight])
-            return count_moved(folder, work, known, suppression)
+            return count_moved(folder, known, suppression, _listed_keys(folder, listed))
 
     def use_template(self, folder: Path, template: tuple[str, ...] | None) -> None:
         """Set the columns of the vendor's input template, if it has one, for the staging of a pinned plan."""
@@ -146,6 +148,16 @@ class PlanRows:
     def answers_of(self, folder: Path) -> Path | None:
         """Return the file of the keys whose answers a pinned plan removes; None if it removes none."""
         return path if (path := folder / _ANSWERS).exists() else None
+
+
+def _listed_keys(folder: Path, listed: tuple[str, Path] | None) -> pl.DataFrame:
+    """Return the keys of pinned rows that are on the suppression list of the job (column `key`)."""
+    rows = pl.scan_parquet(folder / PINNED, glob=False)
+    if listed is None or listed[0] not in rows.collect_schema():
+        return pl.DataFrame(schema={"key": pl.String})
+    values = rows.select(pl.col(columns.SENT_KEY).alias("key"), digest_of_value(listed[0]).alias(LISTED))
+    found = values.join(listed_digests(listed[1]).lazy(), on=LISTED, how="semi").select("key").unique()
+    return found.collect(engine="streaming")
 
 
 def _planned_keys(folder: Path) -> Iterator[pl.DataFrame]:

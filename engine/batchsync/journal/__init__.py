@@ -5,6 +5,7 @@ The package must not decide what happens next, and must not use the network.
 """
 
 from batchsync.journal.anchor import accept_older, open_anchored
+from batchsync.journal.environment import check_environment, own_environment
 from batchsync.journal.files import check_present
 from batchsync.journal.journal import Journal
 from batchsync.journal.lease import hold_all, is_held, lease, this_process, unlock
@@ -18,6 +19,7 @@ __all__ = [
     "RejectGroup",
     "RejectRow",
     "accept_older",
+    "check_environment",
     "check_present",
     "copy_of_journal",
     "hold_all",
@@ -25,6 +27,7 @@ __all__ = [
     "is_held",
     "lease",
     "open_anchored",
+    "own_environment",
     "recorded_serial",
     "this_process",
     "unlock",

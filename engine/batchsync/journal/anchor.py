@@ -199,10 +199,12 @@ def _older_error(folder: Path, anchor: Path, found: OlderState) -> StateError:
             "other, both would send the same rows",
             hint=f"Use the state in {found.other}. To continue with this one instead, and never with the other: "
             "`batchsync state accept --reason TEXT`.",
+            name="state.restored",
         )
     return StateError(
         f"{folder} is older than it was: {facts}. It was restored from a backup, or a copy of it was used meanwhile; "
         "what was sent since would be sent again",
         hint="Put back the newest state folder. If it is lost, `batchsync state accept --reason TEXT` continues with "
         "this one: vendors that can be asked are asked before anything is sent (docs/guarantees.md).",
+        name="state.restored",
     )

@@ -20,6 +20,10 @@ _TIMES = (
     "kind = 'VendorFinished') AS finished_at FROM batches WHERE phase = 'delivered' AND submitted_at IS NOT NULL "
     "AND job IN ({marks}) ORDER BY no DESC LIMIT ?"
 )
+_DELIVERED = (
+    "SELECT * FROM batches WHERE phase = 'delivered' AND job IN ({marks}) AND substr(digest, 1, ?) = ? "
+    "ORDER BY no DESC LIMIT ?"
+)
 
 
 class BatchTimes(Chain):
@@ -45,14 +49,23 @@ class BatchTimes(Chain):
             if row["finished_at"] is not None
         )
 
-    def delivered_batches(self, jobs: Collection[str], limit: int) -> tuple[Batch, ...]:
+    def batch_of_file(self, jobs: Collection[str], digest: str) -> Batch | None:
+        """Return the newest delivered batch of some jobs whose file has a digest that begins so, or None.
+
+        Args:
+            jobs: Names of the jobs.
+            digest: Beginning of the hexadecimal digest.
+        """
+        return next(iter(self.delivered_batches(jobs, 1, digest)), None)
+
+    def delivered_batches(self, jobs: Collection[str], limit: int, digest: str = "") -> tuple[Batch, ...]:
         """Return the newest delivered batches of some jobs, newest first.
 
         Args:
             jobs: Names of the jobs.
             limit: Maximum number of batches.
+            digest: Beginning of the hexadecimal digest of their files; empty for all.
         """
         names = sorted(jobs)
-        where = f"WHERE phase = 'delivered' AND job IN ({', '.join('?' * len(names))}) ORDER BY no DESC LIMIT ?"
-        found = self._rows(f"SELECT * FROM batches {where}", [*names, limit])  # noqa: S608 - placeholders
+        found = self._rows(_DELIVERED.format(marks=", ".join("?" * len(names))), [*names, len(digest), digest, limit])
         return tuple(codec.read_batch(row) for row in found)

@@ -52,6 +52,7 @@ def secure_folder(folder: Path, *, create: bool) -> None:
         raise StateError(
             f"other users can write into {folder} (mode {stat.S_IMODE(status.st_mode):04o})",
             hint=f"Check that its files are yours, then run `chmod 700 {folder}`.",
+            name="state.permission",
         )
 
 
@@ -135,6 +136,7 @@ def check_present(folder: Path, *, required: Callable[[], bool]) -> None:
             "Restore the folder, or set BATCHSYNC_STATE to where it is. `batchsync state init` begins a new state; "
             "`batchsync state assume-delivered JOB --reason TEXT` then takes today's source as delivered."
         ),
+        name="state.required",
     )
 
 

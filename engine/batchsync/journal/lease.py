@@ -167,7 +167,7 @@ def _busy(journal: Journal, job: str) -> LockedError:
     row = journal.lease_row(job)
     holder = f"{row.owner} since {row.since:%Y-%m-%d %H:%M:%S} UTC" if row and row.owner else "another process"
     hint = f"Wait until it ends. Only if that process hangs or will never continue: `batchsync unlock {job}`."
-    return LockedError(f"job {job} is being run by {holder}", hint=hint)
+    return LockedError(f"job {job} is being run by {holder}", hint=hint, name="locked.running")
 
 
 def _is_named(descriptor: int, path: Path) -> bool:

@@ -77,7 +77,11 @@ class Queries(BatchTimes):
         """
         found = self._rows("SELECT no, job FROM batches WHERE id = ?", [batch])
         if not found:
-            raise UsageError(f"there is no batch {batch!r} in the journal", hint="`batchsync status` lists batches.")
+            raise UsageError(
+                f"there is no batch {batch!r} in the journal",
+                hint="`batchsync status` lists batches.",
+                name="usage.unknown_batch",
+            )
         owner, number = str(found[0]["job"]), int(found[0]["no"])
         for row in self._rows("SELECT former, job FROM renames WHERE last_batch >= ? ORDER BY no", [number]):
             owner = str(row["job"]) if row["former"] == owner else owner
@@ -128,7 +132,11 @@ class Queries(BatchTimes):
         """
         found = self._runs("WHERE id = ?", [run])
         if not found:
-            raise UsageError(f"there is no run {run!r} in the journal", hint="`batchsync history` lists the runs.")
+            raise UsageError(
+                f"there is no run {run!r} in the journal",
+                hint="`batchsync history` lists the runs.",
+                name="usage.unknown_run",
+            )
         return found[0]
 
     def last_run(self, job: str) -> Run | None:

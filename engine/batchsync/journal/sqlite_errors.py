@@ -79,6 +79,7 @@ def explain(error: sqlite3.Error, path: Path) -> BatchsyncError:
         return UnavailableError(
             f"the disk is full: {path} could not be written, and this step was rolled back",
             hint="Free some space, then run the same command again.",
+            name="environment.disk_full",
         )
     if code in _NO_ACCESS:
         return UnavailableError(

@@ -296,6 +296,7 @@ def _check_version(db: sqlite3.Connection, path: Path, *, read_only: bool) -> No
         raise StateError(
             f"{path} was written by a newer batchsync (schema {version}; this version reads {schema.SCHEMA_VERSION})",
             hint="Upgrade batchsync.",
+            name="state.version",
         )
     if read_only and version < schema.SCHEMA_VERSION:
         raise _older_schema(path, version)
@@ -309,6 +310,7 @@ def _older_schema(path: Path, version: int) -> StateError:
     return StateError(
         f"{path} was written by an older batchsync (schema {version}; this version reads {schema.SCHEMA_VERSION})",
         hint="Run `batchsync resume` once: it migrates the journal; this command only reads it.",
+        name="state.version",
     )
 
 

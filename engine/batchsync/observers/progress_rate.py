@@ -24,13 +24,21 @@ class ProgressRate:
         """Create without samples."""
         self._begun: dict[str, tuple[datetime, Progress]] = {}
 
-    def describe(self, sample: Progress, now: datetime) -> str:
-        """Return how far a stage is, with its rate and the time that is left once they are known."""
+    def describe(self, sample: Progress, now: datetime, *, share: bool = False) -> str:
+        """Return how far a stage is, with its rate and the time that is left once they are known.
+
+        Args:
+            sample: The progress.
+            now: The present time.
+            share: Whether to add the percentage that is done, and the time that has passed.
+        """
         begun, first = self._begun.get(sample.job, (now, sample))
         if first.stage != sample.stage:
             begun, first = now, sample
         self._begun[sample.job] = begun, first
         words = [_count(sample), _bytes(sample), *_rate(first, sample, now - begun)]
+        if share:
+            words[2:2] = [_percentage(sample), _elapsed(now - begun)]
         return ", ".join(word for word in words if word)
 
 
@@ -40,6 +48,20 @@ def _count(sample: Progress) -> str:
         return sample.stage
     of = f" of {sample.total:,}" if sample.total is not None and sample.total != sample.done else ""
     return f"{sample.stage} {sample.done:,}{of} {sample.unit}"
+
+
+def _percentage(sample: Progress) -> str:
+    """Return the percentage that is done; empty if it is not known, or nothing is left."""
+    size, of = sample.size or (0, None)
+    for done, whole in ((sample.done, sample.total), (size, of)):
+        if whole is not None and 0 < done < whole:
+            return f"{100 * done // whole} %"
+    return ""
+
+
+def _elapsed(passed: timedelta) -> str:
+    """Return how long a stage has taken so far; empty before a rate is shown."""
+    return "" if passed < _FIRST else f"{format_duration(passed)} elapsed"
 
 
 def _bytes(sample: Progress) -> str:

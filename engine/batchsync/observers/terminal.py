@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
+from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
@@ -42,6 +43,8 @@ class TerminalObserver:
         self._rate = ProgressRate()
         self._batches: dict[str, dict[str, Batch]] = defaultdict(dict)
         self._until: datetime | None = None
+        # Drawn while a vendor works, so that a person sees that the process does.
+        self._spinner = Spinner("line")
 
     @staticmethod
     @contextmanager
@@ -78,7 +81,7 @@ class TerminalObserver:
         match event:
             case Progress(job=job):
                 self._seen(job)
-                self._stage[job] = self._rate.describe(event, at)
+                self._stage[job] = self._rate.describe(event, at, share=True)
             case PartialRead(job=job):
                 self._partial[job] = partial_read_words(event)
             case BatchChanged(batch=batch):
@@ -99,12 +102,13 @@ class TerminalObserver:
         stages = dict(self._stage)
         for job in list(self._jobs):
             own = list(batches.get(job, {}).values())
-            done = sum(item.phase is Phase.DELIVERED for item in own)
-            count = f"{done} of {len(own)} batches" if own else ""
+            stage = stages.get(job)
+            is_at_vendor = not stage and any(item.phase is Phase.SUBMITTED for item in own)
             table.add_row(
                 Text(escape_controls(job), style="bold"),
-                Text(count),
-                Text(stages.get(job) or _describe_open(own, now), style="cyan"),
+                Text(_share(own, now)),
+                Text(stage or _describe_open(own, now), style="cyan"),
+                self._spinner if is_at_vendor else Text(""),
             )
             if job in self._partial:
                 table.add_row(Text(""), Text(""), Text(self._partial[job]))
@@ -119,6 +123,24 @@ class TerminalObserver:
         """Register the job in order of appearance."""
         if job not in self._jobs:
             self._jobs.append(job)
+
+
+def _share(batches: list[Batch], now: datetime) -> str:
+    """Return how many batches are delivered, the percentage of their records, and the time that passed and is left."""
+    if not batches:
+        return ""
+    delivered = [batch for batch in batches if batch.phase is Phase.DELIVERED]
+    words = [f"{len(delivered)} of {len(batches)} batches"]
+    done, whole = (sum(batch.file.rows for batch in some) for some in (delivered, batches))
+    if 0 < done < whole:
+        words.append(f"{100 * done // whole} %")
+    submitted = [batch.submitted_at for batch in batches if batch.submitted_at is not None]
+    passed = now - min(submitted) if submitted and done < whole else timedelta()
+    if passed >= timedelta(seconds=1):
+        words.append(f"{format_duration(passed)} elapsed")
+        if done:
+            words.append(f"about {format_duration(max(passed * (whole / done - 1), timedelta(seconds=1)))} left")
+    return ", ".join(words)
 
 
 def _describe_open(batches: list[Batch], now: datetime) -> str:

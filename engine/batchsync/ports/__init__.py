@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         StorageAccess,
     )
     from batchsync.ports.state_store import StateStore
+    from batchsync.ports.suppression import SuppressionLists
     from batchsync.ports.vendor import Clock, Connect, Downloads, Empty, Finished, Running, Status, TargetFacts, Vendor
 
 __all__ = [
@@ -133,6 +134,7 @@ __all__ = [
     "StorageAccess",
     "StorageMemory",
     "Suppression",
+    "SuppressionLists",
     "TargetFacts",
     "Vendor",
     "Violation",
@@ -190,6 +192,7 @@ _MODULES = {
     "sink": {"Sink"},
     "source": {"AccessOf", "FetchSource", "Logins", "SourceFetcher", "StorageAccess"},
     "state_store": {"StateStore"},
+    "suppression": {"SuppressionLists"},
     "vendor": {"Clock", "Connect", "Downloads", "Empty", "Finished", "Running", "Status", "TargetFacts", "Vendor"},
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

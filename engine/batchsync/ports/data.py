@@ -113,6 +113,8 @@ class KnownKey:
         in_flight: Versions in flight: record of the batch file (from 1) by key of its row manifest.
         version: Fingerprint of the version that the target holds, hexadecimal; empty if it holds none.
         record: That version as JSON; None if the baseline does not keep it.
+        delivered: Accepted versions that the segments have, oldest first: beginning of the digest of the batch file and
+            fingerprint. Older ones are lost when segments are merged.
     """
 
     in_target: bool = False
@@ -120,6 +122,7 @@ class KnownKey:
     in_flight: Mapping[str, int] = field(default_factory=dict)
     version: str = ""
     record: str | None = field(default=None, repr=False)
+    delivered: tuple[tuple[str, str], ...] = ()
 
 
 class DataEngine(Protocol):
@@ -376,6 +379,7 @@ class CompareContext:
         eager: Staging follows unless a guard stops the plan, so that records may be encoded while the source is read.
         account_id: Account of the target.
         suppression: Keys that were forgotten: their rows are suppressed. None if there are none.
+        listed: Digests of the values on the suppression list of the job (`SuppressionLists.read_list`); None without.
     """
 
     folder: Path
@@ -387,3 +391,4 @@ class CompareContext:
     eager: bool = False
     account_id: str = ""
     suppression: Suppression | None = None
+    listed: Path | None = None

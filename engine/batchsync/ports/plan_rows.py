@@ -83,7 +83,7 @@ class PlanRows(Protocol):
         baseline: BaselineEntry,
         in_flight: Sequence[str],
         suppression: Suppression | None,
-        work: Path,
+        listed: tuple[str, Path] | None,
     ) -> MovedKeys:
         """Return how many keys of a pinned plan are in another state than when it was made.
 
@@ -92,6 +92,6 @@ class PlanRows(Protocol):
             baseline: The present baseline of the job.
             in_flight: Keys of the row manifests of open batches.
             suppression: Keys that were forgotten; None if there are none.
-            work: Existing private folder for spilled rows.
+            listed: Column that is looked up in the suppression list, and digests of the list; None without a list.
         """
         ...

@@ -27,6 +27,7 @@ def account_changed_error(batch: Batch, context: JobContext) -> UnavailableError
     return UnavailableError(
         f'batch {batch.id} was prepared for an account that connection "{context.job.connection}" no longer uses',
         hint=f"restore base_url, credentials and target and run `batchsync resume {batch.job}`, or use {command}",
+        name="environment.account",
     )
 
 

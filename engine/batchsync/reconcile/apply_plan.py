@@ -6,7 +6,9 @@ nothing happened; after it `resume` goes on. The source is not read.
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchsync.core.plan import begin_run
@@ -16,11 +18,12 @@ from batchsync.errors import StalePlanError, UsageError
 from batchsync.ports import BatchChanged, RunStarted
 from batchsync.reconcile.accounts import same_account
 from batchsync.reconcile.forgotten_keys import suppression_of
-from batchsync.reconcile.plan import in_flight_manifests, is_approved, judged, tell_breaches
+from batchsync.reconcile.plan import in_flight_manifests, is_approved, judged, tell_breaches, with_permission
 from batchsync.reconcile.prepare import RunBatches, refuse_identical
 from batchsync.reconcile.removed_answers import remove_answers
 from batchsync.reconcile.renames import baseline_before
 from batchsync.reconcile.services import JobContext
+from batchsync.reconcile.suppressed import read_list
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +61,8 @@ def require_applicable(opened: OpenedPlanFile, contexts: Sequence[SelectedJob], 
         for reason in moved_reasons(context, opened, services)
     ]
     if refused:
-        raise _stale(opened, refused)
+        stale = _stale(opened, refused)
+        raise stale
 
 
 def apply_plan(context: JobContext, services: Services, facts: TargetFacts, opened: OpenedPlanFile) -> Application:
@@ -82,7 +86,8 @@ def apply_plan(context: JobContext, services: Services, facts: TargetFacts, open
     """
     job, pinned, folder = context.job, opened.plan_of(context.job.name), opened.folder_of(context.job.name)
     if reasons := moved_reasons(context, opened, services):
-        raise _stale(opened, [(job.name, reason) for reason in reasons])
+        stale = _stale(opened, [(job.name, reason) for reason in reasons])
+        raise stale
     if pinned.partial is not None:
         # Fewer rows than usual mean nothing where only new ones were read.
         context = replace(context, job=replace(job, guards=replace(job.guards, min_rows=None)))
@@ -98,6 +103,7 @@ def apply_plan(context: JobContext, services: Services, facts: TargetFacts, open
     blocked = run.state is RunState.AWAITING_APPROVAL
     if not blocked:
         run = replace(run, reason=f"applied {opened.content.title}")
+        run = with_permission(run, context, pinned.unguarded, pinned.answers, services)
     if run.state is RunState.PREPARING:
         services.plan_rows.use_template(folder, facts.columns)
         files = services.data.stage(job, context.rules, comparison)
@@ -138,6 +144,9 @@ def moved_reasons(context: JobContext, opened: OpenedPlanFile, services: Service
         context: The job.
         opened: The plan file.
         services: Data engine and journal to use.
+
+    Returns:
+        The reasons; empty if nothing moved.
     """
     pinned = opened.plan_of(context.job.name)
     found = moved_since(opened.content, pinned, present_of(context, opened, services))
@@ -156,12 +165,15 @@ def moved_keys(context: JobContext, opened: OpenedPlanFile, services: Services) 
         opened: The plan file.
         services: Data engine and journal to use.
     """
+    job, folder = context.job, opened.folder_of(context.job.name)
+    # The list is read again for each check.
+    digests = read_list(job, Path(tempfile.mkdtemp(dir=opened.folder)), services)
     return services.plan_rows.moved_keys(
-        opened.folder_of(context.job.name),
+        folder,
         baseline_before(context, services),
         in_flight_manifests(context, services),
-        suppression_of(context.job, services),
-        opened.folder,
+        suppression_of(job, services),
+        (job.suppress.column, digests) if job.suppress is not None and digests is not None else None,
     )
 
 
@@ -206,12 +218,15 @@ def _batches(made: RunBatches, files: Sequence[BatchFile]) -> tuple[Batch, ...]:
 
 
 def require_jobs(opened: OpenedPlanFile, names: Sequence[str], declared: frozenset[str]) -> tuple[str, ...]:
-    """Return the names of the jobs of a plan file to apply, in its order.
+    """Choose the jobs of a plan file to apply.
 
     Args:
         opened: The plan file.
         names: Names given on the command line; empty means all of the plan file.
         declared: Names of the jobs in jobs.yaml.
+
+    Returns:
+        Their names, in the order of the plan file.
 
     Raises:
         UsageError: If the plan file has no plan of a named job.
@@ -224,5 +239,6 @@ def require_jobs(opened: OpenedPlanFile, names: Sequence[str], declared: frozens
         )
     chosen = tuple(job for job in planned if not names or job in names)
     if gone := [job for job in chosen if job not in declared]:
-        raise _stale(opened, [(job, "jobs.yaml has no such job any more") for job in gone])
+        stale = _stale(opened, [(job, "jobs.yaml has no such job any more") for job in gone])
+        raise stale
     return chosen

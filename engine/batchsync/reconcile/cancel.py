@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _REASON = "cancelled manually"
 
 
-def cancel(batch: Batch, context: JobContext | None, services: Services) -> Batch:
+def cancel(batch: Batch, context: JobContext | None, services: Services, reason: str = _REASON) -> Batch:
     """Cancel the batch. The caller holds the job's lease.
 
     An allocation that exists or may exist is abandoned only if the vendor reports it as empty.
@@ -30,6 +30,7 @@ def cancel(batch: Batch, context: JobContext | None, services: Services) -> Batc
         context: The batch's job; None if it is no longer in jobs.yaml, in which case a batch that can be cancelled
             locally is closed at once.
         services: Where the cancellation is journaled.
+        reason: Why it is cancelled, for the journal.
 
     Returns:
         The batch after the cancellation.
@@ -42,7 +43,7 @@ def cancel(batch: Batch, context: JobContext | None, services: Services) -> Batc
     if (context and same_account(batch, context) and _has_empty_allocation(batch, context)) or not possibly_delivered(
         batch
     ):
-        batch = services.store.record(_reopened(batch, services), Cancelled(at=services.clock.now(), reason=_REASON))
+        batch = services.store.record(_reopened(batch, services), Cancelled(at=services.clock.now(), reason=reason))
         return batch if context else close(batch, services)
     if context is None:
         if needs_vendor(batch):
@@ -95,6 +96,7 @@ def _has_empty_allocation(batch: Batch, context: JobContext) -> bool:
     raise UsageError(
         f"too late to cancel batch {batch.id} here: {batch.phase.label}, and its vendor has the file",
         hint=f"`batchsync resume {batch.job}` continues it; then `batchsync cancel {batch.id}` asks its vendor",
+        name="usage.too_late",
     )
 
 
@@ -102,7 +104,9 @@ def _too_late(batch: Batch, context: JobContext) -> UsageError:
     call = "a commit" if batch.pending_intent is Verb.COMMIT else "an upload"
     in_doubt = f" with {call} in doubt" if batch.pending_intent else ""
     return UsageError(
-        f"too late to cancel batch {batch.id}: {batch.phase.label}{in_doubt}", hint=_next_command(batch, context)
+        f"too late to cancel batch {batch.id}: {batch.phase.label}{in_doubt}",
+        hint=_next_command(batch, context),
+        name="usage.too_late",
     )
 
 

@@ -19,6 +19,7 @@ from batchsync.reconcile import collected
 from batchsync.reconcile.accounts import account_changed_error, same_account
 from batchsync.reconcile.deliver import Delivery
 from batchsync.reconcile.perform import perform, precheck
+from batchsync.reconcile.suppressed import withhold
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -162,11 +163,18 @@ class Loop:
         """Take a step with a batch. Upload right after allocation; the signed URL expires."""
         context = self._contexts[batch.job]
         try:
-            after = self._update_open(execute(step, batch, context, self._services))
+            after = self._update_open(self._executed(step, batch, context))
             if isinstance(step, Allocate) and isinstance(upload := self._decide(after), Upload):
-                self._update_open(execute(upload, after, context, self._services))
+                self._update_open(self._executed(upload, after, context))
         except BatchsyncError as error:
             self.failed[batch.job] = error
+
+    def _executed(self, step: Step, batch: Batch, context: JobContext) -> Batch:
+        """Return the batch after a step; instead of an upload of suppressed records, it is withheld."""
+        if isinstance(step, Upload) and (withheld := withhold(batch, context, self._services)) is not None:
+            self._services.events.emit(BatchChanged(batch=withheld))
+            return withheld
+        return execute(step, batch, context, self._services)
 
     def _update_open(self, batch: Batch) -> Batch:
         """Keep the batch in memory (an allocation's URL is stored nowhere else); drop it and its files if delivered."""

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 from batchsync.core import backoff
 from batchsync.core.contract import OnBreach
 from batchsync.core.naming import row_manifest_key
-from batchsync.core.plan import begin_run, broken_contract, with_broken_contract, with_guards, with_removed_answers
+from batchsync.core.plan import (
+    begin_run,
+    broken_contract,
+    lifted_guards,
+    with_broken_contract,
+    with_guards,
+    with_removed_answers,
+)
 from batchsync.core.run import RunState
 from batchsync.core.since import lower_bound, next_full_read
 from batchsync.errors import PermanentError, RetryableError, SourceError, UnavailableError, UsageError, VendorError
@@ -31,6 +38,7 @@ from batchsync.reconcile.forgotten_keys import suppression_of
 from batchsync.reconcile.prepare import Preparation, renewed_baseline
 from batchsync.reconcile.removed_answers import answers_to_remove, remove_or_mark
 from batchsync.reconcile.renames import baseline_before, last_planned
+from batchsync.reconcile.suppressed import read_list
 from batchsync.util.files import make_private
 
 if TYPE_CHECKING:
@@ -110,6 +118,7 @@ def _describe_with_retries(context: JobContext, services: Services, ends_at: dat
                 raise UnavailableError(
                     f'{context.rules.title}, connection "{context.job.connection}": {failure.reason}',
                     hint="nothing was sent; `batchsync doctor` checks connections one by one",
+                    name="environment.vendor",
                 ) from None
         services.events.emit(Waiting(until=until))
         services.clock.sleep(until - now)
@@ -159,6 +168,7 @@ def plan(context: JobContext, services: Services, facts: TargetFacts | None = No
         eager=eager,
         account_id=context.account_id,
         suppression=suppression_of(job, services),
+        listed=read_list(job, folder / "suppress", services),
     )
     baseline = baseline_before(context, services)
     comparison = services.data.compare(job, context.rules, baseline, compare_context)
@@ -209,6 +219,7 @@ def _require_contract(job: Job, broken: tuple[Breach, ...]) -> None:
             f"{job.name}: the source does not meet its contract: {reasons}",
             hint=f"nothing was sent; after the next export, `batchsync sync {job.name}`. With `on_breach: hold` in "
             "source the run would await approval instead",
+            name="source.contract",
         )
 
 
@@ -238,6 +249,7 @@ def prepare(context: JobContext, services: Services, facts: TargetFacts, tick: d
         at=services.clock.now(),
         awaiting_approval=job_plan.awaiting_approval,
     )
+    run = with_permission(run, job_plan.context, job_plan.unguarded, job_plan.answers, services)
     if run.state is not RunState.PREPARING:
         settled = run.state is RunState.SETTLED
         baseline = renewed_baseline(job_plan.context, job_plan.comparison, services) if settled else None
@@ -251,6 +263,26 @@ def prepare(context: JobContext, services: Services, facts: TargetFacts, tick: d
     return Preparation(
         run=run, context=job_plan.context, services=services, comparison=job_plan.comparison, facts=facts, tick=tick
     )
+
+
+def with_permission(
+    run: Run, context: JobContext, found: Plan, answers: AbsentAnswers | None, services: Services
+) -> Run:
+    """Return a run whose reason says which guards a person allowed it to exceed, if it needed that.
+
+    Args:
+        run: The run.
+        context: The job.
+        found: The plan before guards were judged.
+        answers: Answers that the plan removes from the results of the job; None if it removes none there.
+        services: Journal to use.
+    """
+    job = context.job
+    lifted = lifted_guards(found, job, last_planned(context, services), answers)
+    if job.permission is None or not lifted or run.state is RunState.AWAITING_APPROVAL:
+        return run
+    text = job.permission.text(lifted)
+    return replace(run, reason=f"{run.reason}; {text}" if run.reason else text)
 
 
 def tell_breaches(run: Run, plan: Plan, services: Services) -> None:

@@ -100,10 +100,12 @@ def write_plan_file(path: Path, author: Author, state: str, pinned: Iterable[Pin
         The content, with the id of the file.
 
     Raises:
-        UsageError: If the path has another kind of file, or its folder is missing.
+        UsageError: If the path has another kind of file, its folder is missing, or there is no plan.
         UnavailableError: If it cannot be written.
     """
     plans = tuple(pinned)
+    if not plans:
+        raise UsageError("there is no job to plan, so no plan file is written", hint="add a job to jobs.yaml")
     refuse_other_file(path)
     content = PlanFile(author=author, state=state, plans=tuple(item.plan for item in plans))
     parts = {f"{_folder(index)}/{part.name}": part for index, item in enumerate(plans) for part in item.parts}
@@ -147,6 +149,12 @@ class OpenedPlanFile:
 
 def read_content(path: Path) -> tuple[PlanFile, Archive]:
     """Read what a plan file says, without its rows.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The content, and the archive to extract the rows from.
 
     Raises:
         UsageError: If it is no plan file, is damaged or was changed, or a newer batchsync wrote it.

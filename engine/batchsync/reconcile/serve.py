@@ -17,16 +17,15 @@ from batchsync.errors import BatchsyncError, LockedError, SourceError, SpecError
 from batchsync.ports import Waiting
 from batchsync.reconcile.erased_keys import forget_erased_keys
 from batchsync.reconcile.loop import WaitPolicy, admit_by_connection, drive_to_completion
+from batchsync.reconcile.new_run import NewRunRequest
+from batchsync.reconcile.open_work import blocker_at, open_runs
 from batchsync.reconcile.prepare import abort_preparation
 from batchsync.reconcile.renames import under_former_names
 from batchsync.reconcile.services import JobContext, UnableJob
 from batchsync.reconcile.sync import (
     JobOutcome,
-    NewRunRequest,
-    blocker_at,
     cause,
     emit_end,
-    open_runs,
     outcome_of,
     sync,
     unable_outcome,

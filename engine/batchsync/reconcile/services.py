@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         PlanRows,
         Sink,
         StateStore,
+        SuppressionLists,
         Vendor,
     )
 
@@ -118,19 +119,20 @@ class BatchFileQueue(Protocol):
 class Services:
     """Ports wired by `app`, and functions bound to this process.
 
-    `plan_rows` are the operations of `data` on plan files. `check` raises SpecError if a job does not match its source,
-    as far as the source can be read. `fetch` brings the source of a job to local files, once per run. `shield` delays
-    an interruption to the end of a call whose result must be journaled. `lease` makes this process the only runner of a
-    job until the context is left, or raises LockedError. `in_background` runs a batch file iterator beside the loop;
-    the iterator gets a function that returns whether to stop. `retention` says how long what is no longer needed is
-    kept.
-    `back_up` backs up the state folder, if jobs.yaml says where to; a failure is noted there, and stops nothing.
+    `plan_rows` and `lists` are operations of `data` on plan files and suppression lists. `check` raises SpecError if
+    a job does not match its source, as far as the source can be read. `fetch` brings the source of a job to local
+    files, once per run. `shield` delays an interruption to the end of a call whose result must be journaled. `lease`
+    makes this process the only runner of a job until the context is left, or raises LockedError. `in_background` runs a
+    batch file iterator beside the loop; the iterator gets a function that returns whether to stop. `retention` says how
+    long what is no longer needed is kept. `back_up` backs up the state folder, if jobs.yaml says where to; a failure is
+    noted there, and stops nothing.
     """
 
     clock: Clock
     store: StateStore
     data: DataEngine
     plan_rows: PlanRows
+    lists: SuppressionLists
     check: Callable[[Job], None]
     fetch: FetchSource
     objects: ObjectStore

@@ -9,18 +9,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from batchsync.core.batch import Batch, Phase
 from batchsync.core.guards import within_budget
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.core.run import Run, RunState, settlement_of
-from batchsync.core.upstream import Blocker, dependency_blocker
 from batchsync.errors import BatchsyncError, ExitCode, LockedError, SourceError, StalePlanError, most_severe_exit_code
 from batchsync.ports import JobFinished, RunFinished
-from batchsync.reconcile.apply_plan import apply_plan
 from batchsync.reconcile.erased_keys import forget_erased_keys
 from batchsync.reconcile.loop import Loop, WaitPolicy
-from batchsync.reconcile.plan import describe, prepare
-from batchsync.reconcile.prepare import Preparation, abort_preparation
+from batchsync.reconcile.new_run import NewRunRequest, begin_new_run
+from batchsync.reconcile.open_work import blocker_at, needs_attention, open_runs
+from batchsync.reconcile.plan import describe
+from batchsync.reconcile.prepare import abort_preparation
 from batchsync.reconcile.renames import check_rename, take_over, under_former_names
 from batchsync.reconcile.reopen import not_reopened, reopen
 from batchsync.reconcile.retention import prune, prune_others
@@ -33,8 +32,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from batchsync.core.accounting import Settlement
+    from batchsync.core.batch import Batch
     from batchsync.ports import TargetFacts
-    from batchsync.reconcile.plan_file import OpenedPlanFile
     from batchsync.reconcile.services import SelectedJob, Services
 #: Exit codes of jobs whose runs may be settled; unknown outcomes of delivered batches block no dependent job.
 _MAY_HAVE_SETTLED = (ExitCode.DONE, ExitCode.REJECTS, ExitCode.NEEDS_ATTENTION)
@@ -62,18 +61,6 @@ class JobOutcome:
     error: BatchsyncError | None = None
     skipped: str = ""
     unresolved: tuple[Batch, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewRunRequest:
-    """Request for new runs: the schedule tick they are for (None: started manually), and the other jobs of the process.
-
-    Batches of `peers` count against the vendor's limit of batches in flight. The runs apply the plans of `plan_file`.
-    """
-
-    tick: datetime | None = None
-    peers: Sequence[JobContext] = ()
-    plan_file: OpenedPlanFile | None = None
 
 
 def sync(
@@ -172,7 +159,7 @@ def _run_level(
                 try:
                     take_over(context, services)
                     target = facts[name] or describe(context, services, wait_policy.until)
-                    _new_run(context, services, target, new_runs, loop, runs[name])
+                    begin_new_run(context, services, target, new_runs, loop, runs[name])
                 except BatchsyncError as error:
                     # With an error of the source, batches that were finalized before are valid and proceed.
                     (failed if isinstance(error, SourceError | StalePlanError) else loop.failed)[name] = error
@@ -224,28 +211,6 @@ def cause(error: BatchsyncError, job: str, services: Services) -> BatchsyncError
     except BatchsyncError as lease_error:
         return lease_error if isinstance(lease_error, LockedError) else error
     return error
-
-
-def _new_run(
-    context: JobContext, services: Services, target: TargetFacts, wanted: NewRunRequest, loop: Loop, runs: list[str]
-) -> None:
-    """Begin a new run of a job: apply its plan, or plan and send while preparing. The run is added to `runs`."""
-    if wanted.plan_file is None:
-        _send_while_preparing(prepare(context, services, target, wanted.tick), loop, runs)
-        return
-    applied = apply_plan(context, services, target, wanted.plan_file)
-    runs.append(applied.run.id)
-    loop.follow(applied.batches)
-
-
-def _send_while_preparing(preparation: Preparation, loop: Loop, runs: list[str]) -> None:
-    """Send batches of a run while others are prepared; the run is added to `runs` if it was journaled."""
-    with preparation:
-        try:
-            loop.run_while_preparing(preparation)
-        finally:
-            if preparation.journaled:
-                runs.append(preparation.run.id)
 
 
 def _begin(context: JobContext, services: Services, until: datetime | None, *, new_runs: bool) -> TargetFacts | None:
@@ -345,12 +310,6 @@ def emit_end(outcome: JobOutcome, services: Services) -> None:
     services.events.emit(JobFinished(job=outcome.job, exit_code=outcome.exit_code, message=message))
 
 
-def needs_attention(job: str, services: Services) -> bool:
-    """Return whether a batch of the job, of any run, needs attention or has unknown outcomes to be resolved."""
-    parked = any(batch.phase is Phase.NEEDS_ATTENTION for batch in services.store.open_batches(job))
-    return parked or bool(services.store.unresolved(job))
-
-
 def run_outcome(run_id: str, services: Services) -> RunOutcome:
     """Return a run with its settlement and batches."""
     run = services.store.run(run_id)
@@ -381,13 +340,6 @@ def _blocked(context: JobContext, outcomes: dict[str, JobOutcome], services: Ser
     return ""
 
 
-def blocker_at(job: str, services: Services) -> Blocker | None:
-    """Return what blocks jobs that depend on this job, according to the journal; None if it is settled."""
-    latest = services.store.last_run(job)
-    approved = latest is not None and services.store.approved(job, latest.plan)
-    return dependency_blocker(job, latest, services.store.open_batches(job), approved=approved)
-
-
 def _not_started(context: JobContext, outcomes: dict[str, JobOutcome], services: Services) -> JobOutcome | None:
     """Return the outcome of a job that waits for another job, or is suspended and has nothing to follow, else None."""
     if not context.job.suspend:
@@ -407,9 +359,3 @@ def _followed(context: SelectedJob, outcome: JobOutcome, new_runs: NewRunRequest
 
 def _skipped(context: JobContext, reason: str) -> JobOutcome:
     return JobOutcome(job=context.job.name, runs=(), exit_code=ExitCode.UNSETTLED, skipped=reason)
-
-
-def open_runs(job: str, services: Services) -> list[str]:
-    """Return the ids of runs that have open batches or are still preparing, oldest first, without repetitions."""
-    with_batches = [batch.run for batch in services.store.open_batches(job)]
-    return list(dict.fromkeys(map(str, [*with_batches, *(run.id for run in services.store.preparing_runs(job))])))

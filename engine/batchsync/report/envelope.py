@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from batchsync.errors import SpecError
 from batchsync.report.text_format import escape_controls, iso, markdown, markdown_with_code
+from batchsync.util.error_codes import code_of, with_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,7 @@ class Failure:
 
     Attributes:
         code: Stable identifier of the kind of failure, such as `environment`.
+        name: Name of the error in the registry of codes; empty: that of the kind.
         message: What went wrong.
         hint: What to do next; may be empty.
         problems: All problems found in the jobs file.
@@ -36,21 +38,37 @@ class Failure:
     message: str
     hint: str = ""
     problems: tuple[Problem, ...] = ()
+    name: str = ""
+
+    @property
+    def error_code(self) -> str:
+        """Code of the error, such as BS-C006; empty if it has none."""
+        return code_of(self.name or self.code)
+
+    @property
+    def message_with_code(self) -> str:
+        """The message, followed by the code in brackets. Problems have codes of their own."""
+        return self.message if self.problems else with_code(self.message, self.name or self.code)
 
     def data(self) -> dict[str, object]:
         """Return the failure as a JSON-compatible dictionary."""
         problems = [problem_data(problem) for problem in self.problems]
-        return {"code": self.code, "message": self.message, "hint": self.hint, "problems": problems}
+        return {
+            "code": self.code,
+            "error_code": self.error_code,
+            "message": self.message,
+            "hint": self.hint,
+            "problems": problems,
+        }
 
     def markdown(self) -> str:
         """Return the failure as Markdown."""
-        lines = ["### batchsync: failed", "", f"**error:** {markdown_with_code(self.message)}"]
+        lines = ["### batchsync: failed", "", f"**error:** {markdown_with_code(self.message_with_code)}"]
         if self.problems:
             lines.append("")
-        lines += [
-            f"- `{_as_code(problem.file)}:{problem.line}:{problem.column}` {markdown(problem.message)}"
-            for problem in self.problems
-        ]
+        for problem in self.problems:
+            message = markdown(with_code(problem.message, problem.code))
+            lines.append(f"- `{_as_code(problem.file)}:{problem.line}:{problem.column}` {message}")
         if self.hint:
             lines += ["", f"**next:** {markdown_with_code(self.hint)}"]
         return "\n".join(lines)
@@ -65,6 +83,7 @@ def problem_data(problem: Problem) -> dict[str, object]:
     """Return a problem as a JSON-compatible dictionary."""
     return {
         "code": problem.code,
+        "error_code": code_of(problem.code),
         "message": problem.message,
         "file": problem.file,
         "line": problem.line,
@@ -77,7 +96,12 @@ def problem_data(problem: Problem) -> dict[str, object]:
 def error_data(error: BatchsyncError) -> dict[str, object]:
     """Return the error of one job as a JSON-compatible dictionary."""
     problems = error.problems if isinstance(error, SpecError) else ()
-    return {"message": error.message, "hint": error.hint, "problems": [problem_data(problem) for problem in problems]}
+    return {
+        "error_code": code_of(error.name),
+        "message": error.message,
+        "hint": error.hint,
+        "problems": [problem_data(problem) for problem in problems],
+    }
 
 
 def envelope(

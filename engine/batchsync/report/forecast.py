@@ -1,4 +1,4 @@
-"""Expected vendor calls, files, bytes and time of a plan, as a sentence and as data."""
+"""Expected vendor calls, files, bytes and time of a plan, as sentences and as data."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class ForecastReport:
     vendor: str
     forecast: Forecast
 
-    def words(self) -> str:
-        """Return the forecast as a sentence."""
+    def sentences(self) -> tuple[str, str]:
+        """Return the expected files, bytes and calls as a sentence, and the expected time as another."""
         found = self.forecast
         about = "about" if found.past else "at least"
         amount = pluralize(found.files, "batch file")
@@ -27,14 +27,13 @@ class ForecastReport:
             amount += f", about {size(found.size)}"
         elif found.raw_size is not None:
             amount += f", about {size(found.raw_size)} before compression and envelopes"
-        calls = f"{about} {pluralize(found.calls, 'vendor call')}"
-        return f"expected: {amount}, {calls}; {self._time()}"
+        return f"expected: {amount}, {about} {pluralize(found.calls, 'vendor call')}", f"expected time: {self._time()}"
 
     def _time(self) -> str:
         """Return the expected time, and what it rests on."""
         found = self.forecast
         if found.duration is None:
-            return f"how long is not known, because there is no past batch of {self.vendor}"
+            return f"not known, because there is no past batch of {self.vendor}"
         batches = pluralize(found.files, "batch", "batches")
         if found.files > 1:
             batches += " one after another" if found.in_flight == 1 else f", {found.in_flight} at a time"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from batchsync.report.plot import plot_runs
 from batchsync.report.settlement import shown_outcomes
 from batchsync.report.text_format import Style, columns, escape_controls, iso, markdown, markdown_table, moment
 
@@ -20,13 +21,19 @@ _FIRST, _LAST = ("run", "started", "state", "selected"), "sent"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryReport:
-    """Runs, newest first, and acceptances of a restored or copied state folder, oldest first."""
+    """Runs, newest first, and acceptances of a restored or copied state folder, oldest first.
+
+    `plot`: on a terminal, bars instead of a table.
+    """
 
     runs: tuple[RunReport, ...]
     acceptances: tuple[Acceptance, ...] = ()
+    plot: bool = False
 
     def text(self, paint: Style) -> str:
-        """Return the runs as an aligned table, with a line for each acceptance below."""
+        """Return the runs as an aligned table or as bars, with a line for each acceptance below."""
+        if self.plot:
+            return "\n".join([plot_runs(self.runs, paint), *(_sentence(item) for item in self.acceptances)])
         table = columns(self._header(), self._rows(), paint, right=self._right()) if self.runs else "no runs yet"
         return "\n".join([table, *(_sentence(item) for item in self.acceptances)])
 

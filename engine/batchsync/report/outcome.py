@@ -11,6 +11,7 @@ from batchsync.report import settlement
 from batchsync.report.envelope import error_data
 from batchsync.report.text_format import Style, escape_controls, markdown_table, pluralize
 from batchsync.report.waiting import attention_steps, unknown_hint
+from batchsync.util.error_codes import with_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,7 +58,9 @@ class JobReport:
         if self.skipped:
             parts.append(f"{name}: {paint('skipped', 'warn')}: {escape_controls(self.skipped)}")
         elif self.error is not None:
-            stopped = f"{name}: {paint('stopped', 'bad')}: {escape_controls(self.error.message)}"
+            stopped = (
+                f"{name}: {paint('stopped', 'bad')}: {escape_controls(with_code(self.error.message, self.error.name))}"
+            )
             parts.append(f"{stopped}\n  {escape_controls(self.error.hint)}" if self.error.hint else stopped)
         elif not self.runs:
             parts.append(f"{name}: no open batches")

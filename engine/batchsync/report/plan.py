@@ -235,7 +235,7 @@ class PlanReport:
         if counts.outcomes.sum_of(BATCH_OUTCOMES):
             yield "rows rejected or unknown in an earlier run and unchanged since are not sent again"
         if self.forecast is not None:
-            yield self.forecast.words()
+            yield from self.forecast.sentences()
         if self.in_flight:
             yield f"{pluralize(self.in_flight, 'batch', 'batches')} in flight: `batchsync sync` completes these first"
         for rule, count in plan.warnings.items():

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batchsync.report.text_format import Style, columns, escape_controls, markdown_table, pluralize
+from batchsync.report.plot import bar, room_for_bars
+from batchsync.report.text_format import Style, columns, escape_controls, markdown_table, pluralize, strip_ansi
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,11 +187,16 @@ class GroupsReport:
     groups: tuple[Group, ...]
 
     def text(self, paint: Style) -> str:
-        """Return an aligned table, or one line if there are no rejects."""
+        """Return an aligned table with bars, or one line if there are no rejects."""
         if not self.groups:
             return f"{self.about}: no rejects"
         total = pluralize(sum(group.count for group in self.groups), "reject")
-        return f"{self.about}: {total}\n{columns(_GROUPS, self._rows(), paint, right=frozenset({0}))}"
+        table = columns(_GROUPS, self._rows(), strip_ansi, right=frozenset({0})).splitlines()
+        used = max(len(line) for line in table)
+        most = max(group.count for group in self.groups)
+        bars = [paint(bar(group.count, most, room_for_bars(used + 2)), "bad") for group in self.groups]
+        lines = [f"{line:<{used}}  {drawn}" for line, drawn in zip(table[1:], bars, strict=True)]
+        return "\n".join([f"{self.about}: {total}", paint(table[0], "head"), *lines])
 
     def markdown(self) -> str:
         """Return a Markdown table."""

@@ -6,8 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batchsync.core.row_outcome import RowOutcome
+from batchsync.report.deliveries import DELIVERY_HEADER, DELIVERY_RIGHT
 from batchsync.report.settlement import phase_name
-from batchsync.report.text_format import columns, escape_controls, iso, markdown, markdown_table, moment
+from batchsync.report.text_format import (
+    columns,
+    escape_controls,
+    iso,
+    markdown,
+    markdown_table,
+    markdown_with_code,
+    moment,
+)
 from batchsync.report.waiting import attention_steps, unknown_hint
 
 if TYPE_CHECKING:
@@ -16,6 +25,7 @@ if TYPE_CHECKING:
 
     from batchsync.core.batch import Batch
     from batchsync.ports import KnownKey
+    from batchsync.report.deliveries import KeyDelivery, RecordNow
     from batchsync.report.rejects import RejectLine
     from batchsync.report.text_format import Style
 
@@ -79,6 +89,8 @@ class KeyOfJob:
         in_flight: Open batches that contain a version of the key.
         rejects: Rejects of the key, oldest first.
         note: Why the baseline could not be read; empty if it was.
+        deliveries: Deliveries of the key that are known, oldest first.
+        now: The record as the source has it now; None if the job is not declared.
     """
 
     job: str
@@ -86,6 +98,8 @@ class KeyOfJob:
     in_flight: tuple[KeyInFlight, ...] = ()
     rejects: tuple[KeyReject, ...] = ()
     note: str = ""
+    deliveries: tuple[KeyDelivery, ...] = ()
+    now: RecordNow | None = None
 
     @property
     def is_known(self) -> bool:
@@ -111,6 +125,8 @@ class KeyOfJob:
             "in_baseline": self.known.in_target if self.known else None,
             "in_flight": [item.data() for item in self.in_flight],
             "rejects": [reject.data() for reject in self.rejects],
+            "deliveries": [delivery.data() for delivery in self.deliveries],
+            "now": None if self.now is None else self.now.data(),
             "note": self.note or None,
         }
 
@@ -160,6 +176,12 @@ class WhyReport:
             lines += [f"\n- {markdown(line)}" for line in (*job.in_flight_lines(), *([job.note] if job.note else []))]
             if job.rejects:
                 lines += ["", markdown_table(_HEADER, job.rows(), right=_RIGHT)]
+            if job.deliveries:
+                cells = [delivery.cells() for delivery in job.deliveries]
+                lines += ["", markdown_table(DELIVERY_HEADER, cells, right=DELIVERY_RIGHT)]
+            if job.now is not None:
+                shown = [f"\n  - {line}" for line in job.now.lines(markdown)]
+                lines += [f"\n- {markdown_with_code(job.now.heading())}{''.join(shown)}"]
         lines += [f"\n- note: {markdown(note)}" for note in self.notes]
         lines += [f"\n- next: {step}" for step in self.next_steps()]
         return "\n".join(lines)
@@ -190,6 +212,12 @@ def _job_text(job: KeyOfJob, paint: Style) -> str:
     if job.rejects:
         table = columns(_HEADER, job.rows(), paint, right=_RIGHT)
         lines += [f"  {line}" for line in table.splitlines()]
+    if job.deliveries:
+        table = columns(DELIVERY_HEADER, [item.cells() for item in job.deliveries], paint, right=DELIVERY_RIGHT)
+        lines += [f"  {line}" for line in table.splitlines()]
+    if job.now is not None:
+        lines.append(f"  {escape_controls(job.now.heading())}")
+        lines += [f"    {line}" for line in job.now.lines(escape_controls)]
     if job.note:
         lines.append(f"  {paint('note', 'dim')}: {escape_controls(job.note)}")
     return "\n".join(lines)

@@ -103,7 +103,9 @@ def _opened(database: Database) -> duckdb.DuckDBPyConnection:
         locked = "set lock on file" in str(error)
         reason = "another process has it open for writing" if locked else "it is no DuckDB database of a known version"
         hint = "run the same command when its writer is done" if locked else f"check path in {database.place}"
-        raise UnavailableError(f"{label}: {database.path} cannot be opened: {reason}", hint=hint) from None
+        raise UnavailableError(
+            f"{label}: {database.path} cannot be opened: {reason}", hint=hint, name="environment.database"
+        ) from None
     except BaseException:
         connection.close()
         raise
@@ -121,7 +123,7 @@ def _attach(connection: duckdb.DuckDBPyConnection, database: Database, label: st
         raise UnavailableError(f"{label}: its file {objection}", hint=f"check {database.place}")
     if not path.exists():
         hint = f"check path in {database.place}; it is relative to jobs.yaml"
-        raise UnavailableError(f"{label}: there is no file {path}", hint=hint)
+        raise UnavailableError(f"{label}: there is no file {path}", hint=hint, name="environment.database")
     # The name of the file is that of the database, as if it was opened directly.
     name = path.stem if path.stem.lower() not in _TAKEN else f"{path.stem}_file"
     alias = '"' + name.replace('"', '""') + '"'

@@ -111,6 +111,7 @@ def _reader(database: Database) -> DatabaseReader:
         raise UnavailableError(
             f'connection "{database.name}": {KINDS[database.kind]} databases need the package {error.name}',
             hint=install_hint(extra),
+            name="environment.package",
         ) from None
 
 

@@ -105,7 +105,7 @@ def _opened(database: Database) -> sqlite3.Connection:
         raise UnavailableError(f"{label}: its file {objection}", hint=f"check {database.place}")
     if not path.exists():
         hint = f"check path in {database.place}; it is relative to jobs.yaml"
-        raise UnavailableError(f"{label}: there is no file {path}", hint=hint)
+        raise UnavailableError(f"{label}: there is no file {path}", hint=hint, name="environment.database")
     try:
         connection = sqlite3.connect(
             f"{path.as_uri()}?mode=ro",
@@ -120,7 +120,9 @@ def _opened(database: Database) -> sqlite3.Connection:
         connection.execute("BEGIN")
     except sqlite3.Error as error:
         hint = f"make {path} and its folder readable, and check that it is a SQLite database"
-        raise UnavailableError(f"{label}: {path} cannot be opened: {error}", hint=hint) from None
+        raise UnavailableError(
+            f"{label}: {path} cannot be opened: {error}", hint=hint, name="environment.database"
+        ) from None
     return connection
 
 

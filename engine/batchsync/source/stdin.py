@@ -44,12 +44,14 @@ def land_stdin(source: Source, into: Path) -> Source:
     """
     if _StandardInput.is_read:
         hint = "run the jobs that read it one by one, each with its input"
-        raise SourceError("standard input was read already, and can be read once only", hint=hint)
+        raise SourceError("standard input was read already, and can be read once only", hint=hint, name="source.stdin")
     hint = "pipe or redirect a file into the command: batchsync sync NAME < guests.csv"
     if sys.stdin is None or sys.stdin.closed:
-        raise SourceError("standard input is closed", hint=hint)
+        raise SourceError("standard input is closed", hint=hint, name="source.stdin")
     if sys.stdin.isatty():
-        raise SourceError("standard input is a terminal, and nothing is piped into the command", hint=hint)
+        raise SourceError(
+            "standard input is a terminal, and nothing is piped into the command", hint=hint, name="source.stdin"
+        )
     _StandardInput.is_read = True
     path, digest, size = into / _FILE, hashlib.sha256(), 0
     problem = f"standard input cannot be copied to {path}"
@@ -62,7 +64,7 @@ def land_stdin(source: Source, into: Path) -> Source:
                 size += len(chunk)
     if not size:
         hint = "check the command before the pipe: one that fails writes nothing"
-        raise SourceError("standard input is empty", hint=hint)
+        raise SourceError("standard input is empty", hint=hint, name="source.stdin")
     return replace(source, parts=(LandedPart(path=str(path), sha256=digest.hexdigest()),))
 
 
@@ -75,4 +77,6 @@ def require_one_reader(jobs: Iterable[Job]) -> None:
     names = [job.name for job in jobs if job.source.is_stdin]
     if len(names) > 1:
         hint = f"run them one by one, each with its input: batchsync sync {names[0]} < FILE"
-        raise UsageError(f"{' and '.join(names)} read standard input, which can be read once only", hint=hint)
+        raise UsageError(
+            f"{' and '.join(names)} read standard input, which can be read once only", hint=hint, name="source.stdin"
+        )

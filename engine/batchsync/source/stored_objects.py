@@ -144,7 +144,7 @@ def find(client: ObjectClient, stored: StoredFiles) -> list[StoredObject]:
             raise SourceError(f"{stored.title}: {what}", hint=hint)
     if not found:
         hint = f"Check path and prefix: {listed:,} objects are below {folder or 'the bucket'}."
-        raise SourceError(f"{stored.title}: no object matches", hint=hint)
+        raise SourceError(f"{stored.title}: no object matches", hint=hint, name="source.missing")
     return sorted(found, key=lambda item: item.path)
 
 

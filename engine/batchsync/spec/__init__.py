@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from batchsync.spec.credentials import resolve_credentials, resolve_login, resolve_proxy, secret_files
     from batchsync.spec.dbt_manifest import relations_of
     from batchsync.spec.field_types import NAME_PATTERN
-    from batchsync.spec.jobs_file import fill_in_lines, load
+    from batchsync.spec.file_text import read_text
+    from batchsync.spec.format_file import format_text
+    from batchsync.spec.include import included_files
+    from batchsync.spec.jobs_file import Choice, fill_in_lines, load
     from batchsync.spec.jobs_file_names import declared_names
     from batchsync.spec.json_schema import SCHEMA_FILE, jobs_schema, jobs_schema_text
     from batchsync.spec.outline import outline_of
@@ -24,14 +27,18 @@ if TYPE_CHECKING:
 __all__ = [
     "NAME_PATTERN",
     "SCHEMA_FILE",
+    "Choice",
     "available_vendors",
     "declared_names",
     "fill_in_lines",
+    "format_text",
+    "included_files",
     "jobs_schema",
     "jobs_schema_text",
     "load",
     "load_vendor_details",
     "outline_of",
+    "read_text",
     "relations_of",
     "render_problem",
     "resolve_credentials",
@@ -42,10 +49,14 @@ __all__ = [
 ]
 
 _MODULES = {
+    "read_text": "file_text",
+    "included_files": "include",
+    "format_text": "format_file",
     "NAME_PATTERN": "field_types",
     "SCHEMA_FILE": "json_schema",
     "available_vendors": "vendor_spec",
     "declared_names": "jobs_file_names",
+    "Choice": "jobs_file",
     "fill_in_lines": "jobs_file",
     "jobs_schema": "json_schema",
     "jobs_schema_text": "json_schema",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from batchsync.core.job import Connection
+from batchsync.core.connection import Connection
 from batchsync.core.storage_location import STORAGE_FORMS, host_matches, objection_to_declared
 from batchsync.errors import BatchsyncError, SpecError
 from batchsync.spec.credentials import FORMS, PROXY_FORMS, credential_objection, proxy_objection, secret_paths

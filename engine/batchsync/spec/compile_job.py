@@ -20,6 +20,7 @@ from batchsync.spec.compile_removal import RemovalCompiler
 from batchsync.spec.compile_since import check_since, compile_send
 from batchsync.spec.compile_source import Elsewhere, compile_results, compile_schedule, compile_source, written_paths
 from batchsync.spec.compile_storage import StorageCompiler
+from batchsync.spec.compile_suppress import check_suppress, compile_suppress, suppressing_paths
 from batchsync.spec.interpolate import TypedMap, Value
 from batchsync.spec.located_yaml import Broken
 from batchsync.spec.models import JobModel
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from batchsync.core.job import Removal, Results, Schedule, Source
+    from batchsync.core.job import Removal, Results, Schedule, Source, Suppress
     from batchsync.core.mapping import Object
     from batchsync.core.object_storage import Storage
     from batchsync.core.query import Database
@@ -113,6 +114,7 @@ class _JobBuilder:
         if is_valid("source") and is_valid("send"):
             sends = rules.modes.get(model.mode) if rules is not None and mode_is_valid else None
             check_since(model, self.node, sends, record, self.compiler.problems)
+        suppress = self._suppress(removal)
         results = self._results(rules)
         schedule = self._schedule()
         if rules is None or record is None or source is None:
@@ -131,6 +133,7 @@ class _JobBuilder:
             target_hash=target_hash(vendor=rules.name, target=rules.identity_fields(target), mode=model.mode),
             send=send,
             removal=removal,
+            suppress=suppress,
             results=results,
             schedule=schedule,
             guards=_guards(model.guards),
@@ -140,7 +143,7 @@ class _JobBuilder:
             compression=model.compression,
             tags=model.tags,
             suspend=model.suspend,
-            removal_hash=self._removal_hash(removal, results, source),
+            removal_hash=self._removal_hash(removal, results, source, suppress),
             keep=Keep(model.baseline.keep),
             place=self.compiler.problems.source.place(self.entry.start),
         )
@@ -247,17 +250,27 @@ class _JobBuilder:
         check_source_paths(
             self.validated.model.source, written.value, compiler.folder, compiler.fence, compiler.problems
         )
-        queries = QueryCompiler(
-            compiler.folder,
-            compiler.databases,
-            {*compiler.vendors, *compiler.storages},
-            compiler.fence,
-            compiler.problems,
-        )
-        model, node = self.validated.model.source, written.value
-        elsewhere = Elsewhere(queries, self._stored())
+        model, node, elsewhere = self.validated.model.source, written.value, self._elsewhere()
         source = compile_source(model, node, written.start, compiler.folder, compiler.problems, elsewhere)
         return replace(source, roots=compiler.fence.roots)
+
+    def _elsewhere(self) -> Elsewhere:
+        """Return the compilers of rows that are no local files."""
+        compiler = self.compiler
+        others = {*compiler.vendors, *compiler.storages}
+        queries = QueryCompiler(compiler.folder, compiler.databases, others, compiler.fence, compiler.problems)
+        return Elsewhere(queries, self._stored())
+
+    def _suppress(self, removal: Removal | None) -> Suppress | None:
+        written, model = self.node.entry("suppress"), self.validated.model.suppress
+        if written is None or model is None or not self.validated.valid("suppress"):
+            return None
+        compiler = self.compiler
+        found = compile_suppress(model, written, compiler.folder, compiler.fence, compiler.problems, self._elsewhere())
+        check_suppress(
+            found, written.value, removal, compiler.problems, known=self.validated.valid("on_removed", "mode", "send")
+        )
+        return found
 
     def _stored(self) -> StorageCompiler:
         """Return the compiler of what is kept in storage."""
@@ -292,9 +305,12 @@ class _JobBuilder:
         )
         return replace(found, mapping_hash=removal_mapping)
 
-    def _removal_hash(self, removal: Removal | None, results: Results | None, source: Source) -> str:
+    def _removal_hash(
+        self, removal: Removal | None, results: Results | None, source: Source, suppress: Suppress | None
+    ) -> str:
         written = self.node.get("source")
         paths = written_paths(written) if isinstance(written, TypedMap) else ()
+        paths += suppressing_paths(suppress, self.node.get("suppress"))
         return removal_hash(removal=removal, results=results, source=source, paths=paths)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePath
@@ -41,6 +42,14 @@ if TYPE_CHECKING:
 
 #: Minute, hour, day, month, weekday.
 _CRON_FIELDS = 5
+#: What each field takes, by its name in messages of cronsim, in the order of the fields.
+_CRON_RANGES = {
+    "minute": "0 to 59, *, a list, a range or */5",
+    "hour": "0 to 23, *, a list, a range or */2",
+    "day-of-month": "1 to 31, *, L, a list or a range",
+    "month": "1 to 12, JAN to DEC, *, a list or a range",
+    "day-of-week": "0 to 7 (0 and 7 are Sunday), SUN to SAT, *, a list or a range",
+}
 RESULT_ENDINGS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".db": "sqlite", ".sqlite": "sqlite"}
 
 
@@ -108,6 +117,7 @@ def compile_source(
         personal=model.personal,
         contract=compile_contract(model, node, problems),
         place=places(start),
+        key_places=tuple(places(item) for item in _key_starts(node.get("key"))),
     )
 
 
@@ -196,7 +206,7 @@ def compile_schedule(model: ScheduleModel, node: Typed, start: int, problems: Pr
         return Schedule(every=model.every)
     cron, zone = str(model.cron), model.timezone or "UTC"
     if reason := cron_objection(cron):
-        problems.add("schedule", at(node, "cron"), f'"cron": {reason}', 'five fields, as in "0 2 * * *"')
+        _report_cron(reason, cron, node, problems)
     if not _is_zone(zone):
         advice = problems.suggest(zone, _zones(zone))
         problems.add(
@@ -249,6 +259,12 @@ def _check_path(model: SourceModel, node: TypedMap, problems: Problems) -> None:
         problems.add("source_format", start, "unknown file format", expected, "or format: csv")
 
 
+def _key_starts(node: Typed | None) -> list[int]:
+    """Return where the columns of a key are written."""
+    items = node.items if isinstance(node, TypedSeq) else (node,)
+    return [item.start for item in items if isinstance(item, Value)]
+
+
 def _key(model: SourceModel, node: Typed | None, problems: Problems) -> tuple[str, ...] | Expression:
     if not isinstance(node, Value) or not node.raw.startswith("="):
         return model.key
@@ -281,6 +297,20 @@ def cron_objection(cron: str) -> str:
     except StopIteration:
         return "no such date"
     return ""
+
+
+def _report_cron(reason: str, cron: str, node: Typed, problems: Problems) -> None:
+    """Report a cron line, at the field that is wrong if it is known."""
+    written = node.get("cron") if isinstance(node, TypedMap) else None
+    start = at(node, "cron")
+    name = reason.removeprefix("bad ")
+    if name not in _CRON_RANGES or not isinstance(written, Value):
+        problems.add("schedule", start, f'"cron": {reason}', 'five fields, as in "0 2 * * *"')
+        return
+    number = list(_CRON_RANGES).index(name)
+    field = list(re.finditer(r"\S+", cron))[number]
+    inside = start + int(written.quoted) + field.start() if cron in written.raw else start
+    problems.add("schedule", inside, f'"cron": bad {name} {quoted(field[0])}', _CRON_RANGES[name])
 
 
 def _is_zone(name: str) -> bool:

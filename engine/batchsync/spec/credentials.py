@@ -13,7 +13,7 @@ from batchsync.util.files import os_error_reason
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from batchsync.core.job import Connection
+    from batchsync.core.connection import Connection
     from batchsync.core.query import Database
 
 #: A credential is exactly one reference. A default other than empty would be a secret in a file under version control.
@@ -160,7 +160,9 @@ def _resolved(
     if missing:
         # Report all missing credentials at once, each with its remedy.
         raise UnavailableError(
-            "; ".join(item.message for item in missing), hint="; ".join(dict.fromkeys(item.hint for item in missing))
+            "; ".join(item.message for item in missing),
+            hint="; ".join(dict.fromkeys(item.hint for item in missing)),
+            name="environment.secret",
         )
     return resolved
 
@@ -171,7 +173,9 @@ def _resolve(connection: str, name: str, text: str, environ: Mapping[str, str], 
         value = environ.get(variable[1], "")
         if not value and variable[2] is None:
             state = "is empty" if variable[1] in environ else "is not set"
-            raise UnavailableError(f"{label}: {variable[1]} {state}", hint=f"export {variable[1]}=...")
+            raise UnavailableError(
+                f"{label}: {variable[1]} {state}", hint=f"export {variable[1]}=...", name="environment.secret"
+            )
         return value
     if file := _FILE.fullmatch(text):
         return _read(label, file[1], read_file)
@@ -183,12 +187,16 @@ def _read(label: str, path: str, read_file: Callable[[str], str]) -> str:
         value = read_file(path)
     except OSError as error:
         reason = os_error_reason(error)
-        raise UnavailableError(f"{label}: cannot read {path}: {reason}", hint=f"make {path} readable") from None
+        raise UnavailableError(
+            f"{label}: cannot read {path}: {reason}", hint=f"make {path} readable", name="environment.secret"
+        ) from None
     except UnicodeError:
         raise UnavailableError(
             f"{label}: {path} is not UTF-8 text", hint=f"write only the secret into {path}"
         ) from None
     value = value.removesuffix("\n").removesuffix("\r")
     if not value:
-        raise UnavailableError(f"{label}: {path} is empty", hint=f"write only the secret into {path}")
+        raise UnavailableError(
+            f"{label}: {path} is empty", hint=f"write only the secret into {path}", name="environment.secret"
+        )
     return value

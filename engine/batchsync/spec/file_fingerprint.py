@@ -20,16 +20,16 @@ class FileFingerprint(NamedTuple):
     secrets: bytes
 
 
-def fingerprint_of(file: Path, secrets: Iterable[str], relations: Iterable[str] = ()) -> FileFingerprint:
+def fingerprint_of(files: Iterable[Path], secrets: Iterable[str], relations: Iterable[str] = ()) -> FileFingerprint:
     """Return the fingerprint of the current files. Unreadable files count as empty.
 
     Args:
-        file: The jobs.yaml.
+        files: The jobs file, and the files that it includes.
         secrets: Files of secrets and queries.
         relations: What the manifests of dbt say about the relations in use; other changes of manifests do not count.
     """
     others = _digest([Path(secret) for secret in secrets]) + "\0".join(relations).encode(errors="surrogatepass")
-    return FileFingerprint(_digest([file]), hashlib.sha256(others).digest())
+    return FileFingerprint(_digest(files), hashlib.sha256(others).digest())
 
 
 def _digest(files: Iterable[Path]) -> bytes:

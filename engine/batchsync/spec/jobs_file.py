@@ -5,46 +5,73 @@ Credentials are not resolved: the file loads without any of them in the environm
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchsync.core.deployment import Deployment, Resources
 from batchsync.core.retention import Retention
-from batchsync.errors import Problem, SpecError
+from batchsync.errors import Problem, SpecError, UsageError
 from batchsync.spec.check_former_names import check_former_names
 from batchsync.spec.check_names import check_names
 from batchsync.spec.compile_backup import compile_backup
 from batchsync.spec.compile_connection import ConnectionCompiler, Vendors
 from batchsync.spec.compile_database import DatabaseCompiler, is_database
 from batchsync.spec.compile_job import JobCompiler
+from batchsync.spec.compile_scenarios import compile_scenarios
 from batchsync.spec.compile_storage import compile_storage, is_storage
+from batchsync.spec.compile_tests import compile_tests
+from batchsync.spec.file_text import read_text
+from batchsync.spec.include import read_files
 from batchsync.spec.interpolate import Resolver, TypedMap
 from batchsync.spec.job_order import Ordering
 from batchsync.spec.located_text import LocatedText
-from batchsync.spec.located_yaml import BYTES_MAX, Broken, Map, read_tree
+from batchsync.spec.located_yaml import Broken, Map, read_tree
+from batchsync.spec.merge import environments_of, with_environment
 from batchsync.spec.model_validator import ModelValidator
 from batchsync.spec.models import DocumentModel
 from batchsync.spec.problems import Problems
-from batchsync.spec.surrogates import refuse_lone_surrogates
 from batchsync.util.path_fence import PathFence
-from batchsync.util.suggestions import quoted
+from batchsync.util.suggestions import names_hint, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from batchsync.core.job import Connection, Job
+    from batchsync.core.connection import Connection
+    from batchsync.core.job import Job
+    from batchsync.core.mapping_test import MappingTest
     from batchsync.core.object_storage import Storage
     from batchsync.core.query import Database
     from batchsync.core.vendor_rules import VendorRules
 
-#: Line breaks of YAML that editors do not show; they would end a comment invisibly.
-_BREAKS = frozenset({0x85, 0x2028, 0x2029})
-_NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the command line chooses of a jobs file: an environment, and a folder of further files of jobs."""
+
+    environment: str | None = None
+    jobs_folder: Path | None = None
 
 
-def load(
+def check_environment(tree: Map, chosen: str | None, path: Path) -> None:
+    """Check that the chosen environment is declared, and one is chosen if there are any.
+
+    Raises:
+        UsageError: If it is not.
+    """
+    known = environments_of(tree)
+    if chosen is None and not known:
+        return
+    if chosen is None:
+        hint = " or ".join(f"--env {name}" for name in known[:4])
+        raise UsageError(f"{path} declares environments: name one", hint=f"add {hint}", name="usage.environment")
+    if chosen not in known:
+        message = f'unknown environment "{chosen}"' if known else f"{path} declares no environments"
+        hint = names_hint(chosen, known, "environments") if known else "omit --env, or declare environments:"
+        raise UsageError(message, hint=hint, name="usage.environment")
+
+
+def load(  # noqa: PLR0913 - each is an aspect of one file
     path: Path,
     *,
     vendors: Mapping[str, VendorRules] | None = None,
@@ -52,6 +79,7 @@ def load(
     on_resources: Callable[[Resources], None] | None = None,
     check_source: Callable[[Job, VendorRules], Iterable[Problem]] | None = None,
     fence: PathFence | None = None,
+    choice: Choice = Choice(),
 ) -> Deployment:
     """Load a jobs.yaml.
 
@@ -65,6 +93,7 @@ def load(
         check_source: Return the mismatches of a job with its source. Called for the jobs of a file with problems, to
             report these together with those that would otherwise be found only later.
         fence: Where paths of the file may lead; None for every folder on a disk.
+        choice: Which environment holds, and a folder of further files.
 
     Returns:
         The deployment, with jobs in dependency order.
@@ -72,46 +101,20 @@ def load(
     Raises:
         SpecError: If the file is invalid; contains every problem in the order of the file.
     """
-    problems = Problems(LocatedText(str(path), read_text(path)))
-    tree = read_tree(problems)
-    tree = refuse_lone_surrogates(tree, problems) if tree is not None else None
+    found = read_files(path, fence=fence, jobs_folder=choice.jobs_folder)
+    tree, problems = found.tree, found.problems
+    if found.incomplete:
+        raise SpecError(problems.sorted())
     if not isinstance(tree, Map | Broken | None):
         problems.add("value", tree.start, "the file is not a mapping", "version: 1, connections: ..., jobs: ...")
+    if isinstance(tree, Map):
+        check_environment(tree, choice.environment, path)
+        tree = with_environment(tree, choice.environment, problems)
     context = _LoadContext(path, vendors, environ, on_resources, check_source, fence or PathFence())
     deployment = _deployment(context, tree, problems) if isinstance(tree, Map) else None
     if deployment is None or len(problems):
         raise SpecError(problems.sorted())
     return deployment
-
-
-def read_text(path: Path) -> str:
-    """Return the text of a file without its byte order mark.
-
-    Raises:
-        SpecError: If the file cannot be read, is too large, or is not UTF-8 text.
-    """
-    try:
-        with path.open("rb") as file:
-            content = file.read(BYTES_MAX + 1)
-    except FileNotFoundError:
-        raise SpecError(_unreadable(path, "file not found", "create it with `batchsync init`")) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "invalid path"
-        raise SpecError(_unreadable(path, f"the file cannot be read: {reason.lower()}")) from None
-    if len(content) > BYTES_MAX:
-        raise SpecError(_unreadable(path, f"the file is larger than {BYTES_MAX:,} bytes", "split it"))
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SpecError((_wrong_bytes(path, content, error.start),)) from None
-    if found := _NOT_TEXT.search(text):
-        source = LocatedText(str(path), text)
-        source.mask_by_key_names = True
-        problems = Problems(source)
-        kind = "control character" if ord(found[0]) not in _BREAKS else "invisible line break"
-        problems.add("control", found.start(), f"{kind} (U+{ord(found[0]):04X})", "text without it")
-        raise SpecError(problems.sorted())
-    return text
 
 
 def fill_in_lines(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
@@ -199,12 +202,15 @@ def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deploym
     )
     entries = _named_entries("job", typed, "jobs", problems).entries
     jobs: dict[str, Job] = {}
+    tests: dict[str, tuple[MappingTest, ...]] = {}
     for entry in entries:
         ignored = problems.ignored
         job = compiler.compile(entry)
+        tests[entry.key] = compile_tests(entry, job, problems)
         # A job with a placeholder where only some values are valid is not known well enough.
         if job is not None and problems.ignored == ignored:
             jobs[entry.key] = job
+    scenarios = compile_scenarios(document.scenarios, typed.get("scenarios"), [item.key for item in entries], problems)
     backup = compile_backup(document.state.backup, typed, folder, storages, problems, context.fence)
     ordered = Ordering(entries, jobs, problems).ordered()
     if len(problems):
@@ -220,26 +226,30 @@ def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deploym
         retention=Retention(**document.retention.model_dump()),
         databases={name: item for name, item in databases.items() if item is not None},
         storages={name: item for name, item in storages.items() if item is not None},
+        tests={name: found for name, found in tests.items() if found},
+        scenarios=scenarios,
         backup=backup,
     )
 
 
 def _unchecked(problems: Problems, jobs: Iterable[str]) -> tuple[str, ...]:
     """Return what placeholders stand in for: lines, and jobs that cannot be compiled without them."""
-    lines = sorted({problems.source.place(start).line for start in problems.unchecked})
-    return (*(f"line {line}" for line in lines), *(f"job {job}" for job in jobs))
+    places = sorted({(place.file, place.line) for place in map(problems.source.place, problems.unchecked)})
+    main = problems.source.file
+    lines = [f"line {line}" if file == main else f"{file}:{line}" for file, line in places]
+    return (*lines, *(f"job {job}" for job in jobs))
 
 
 def _add_source_problems(
     context: _LoadContext, jobs: Iterable[Job], rules: Mapping[str, VendorRules | None], problems: Problems
 ) -> None:
     """Add mismatches of jobs with their sources, except at places that already have a problem."""
-    known = {(item.line, item.column) for item in problems.sorted()}
+    known = {(item.file, item.line, item.column) for item in problems.sorted()}
     for job in jobs:
         vendor = rules[job.connection]
         if context.check_source is not None and vendor is not None and job.source.job is None and job.source.is_local:
             more = context.check_source(job, vendor)
-            problems.extend(item for item in more if (item.line, item.column) not in known)
+            problems.extend(item for item in more if (item.file, item.line, item.column) not in known)
 
 
 def _check_top_level(typed: TypedMap, validator: ModelValidator) -> DocumentModel:
@@ -274,22 +284,3 @@ def _named_entries(kind: str, typed: TypedMap, key: str, problems: Problems) -> 
     check_names(kind, entry.value, problems)
     check_former_names(kind, entry.value, problems)
     return entry.value
-
-
-def _wrong_bytes(path: Path, content: bytes, at: int) -> Problem:
-    utf16 = content[:2] in {b"\xff\xfe", b"\xfe\xff"}
-    before = content[:at].decode("utf-8-sig", errors="replace")
-    place = LocatedText(str(path), before).place(len(before))
-    return Problem(
-        code="spec.encoding",
-        message="the file is UTF-16" if utf16 else f"invalid UTF-8 (byte 0x{content[at]:02X})",
-        file=str(path),
-        line=place.line,
-        column=place.column,
-        expected="UTF-8",
-        suggestion="save the file as UTF-8",
-    )
-
-
-def _unreadable(path: Path, message: str, suggestion: str = "") -> tuple[Problem, ...]:
-    return (Problem(code="spec.unreadable", message=message, file=str(path), suggestion=suggestion),)

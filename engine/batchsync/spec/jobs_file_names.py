@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchsync.errors import BatchsyncError, SpecError
+from batchsync.spec.file_text import read_text
 from batchsync.spec.interpolate import Resolver, TypedMap, Value
-from batchsync.spec.jobs_file import folder_of, read_text
+from batchsync.spec.jobs_file import folder_of
 from batchsync.spec.json_schema_vendors import DeclaredNames
 from batchsync.spec.located_text import LocatedText
 from batchsync.spec.located_yaml import Map, read_tree

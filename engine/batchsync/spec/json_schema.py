@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from batchsync.errors import BatchsyncError
 from batchsync.spec import json_schema_rules as rules
 from batchsync.spec.field_types import source_formats
-from batchsync.spec.json_schema_vendors import DeclaredNames, VendorConditions
+from batchsync.spec.json_schema_rules import has, lacks, when
+from batchsync.spec.json_schema_vendors import INDIRECT, DeclaredNames, VendorConditions
 from batchsync.spec.models import DocumentModel
 from batchsync.spec.vendor_spec import available_vendors, load_vendor
 
@@ -33,6 +34,10 @@ _RECORD_VALUE: dict[str, Any] = {
     ],
     "examples": ["=lower(EmailAddress)", "customer", [{"provider": "CRM", "id": "=CustomerKey"}]],
 }
+
+
+#: Jobs, and those of their blocks that are merged key by key and have required keys.
+_PARTIAL = ("JobModel", "SourceModel", "TargetModel", "ResultsModel")
 
 
 def jobs_schema(declared: DeclaredNames | None = None) -> dict[str, Any]:
@@ -69,12 +74,71 @@ def jobs_schema(declared: DeclaredNames | None = None) -> dict[str, Any]:
     ]
     source["oneOf"] = [{"required": ["job"]}, *join["oneOf"]]
     source["properties"]["format"]["enum"] = source_formats()
+    _add_partial_blocks(schema)
     definitions["ScheduleModel"]["oneOf"] = [{"required": ["cron"]}, {"required": ["every"]}]
     for name in ("version", "threads", "memory"):
         schema["properties"][name] = rules.with_references(schema["properties"][name])
     rules.add_rules(definitions)
     VendorConditions(_vendors(declared), definitions).add(schema, declared)
+    _allow_partial_jobs(schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _add_partial_blocks(schema: dict[str, Any]) -> None:
+    """Describe defaults and environments: jobs and connections of which any key may be left out."""
+    blocks = schema["$defs"]
+    partial: dict[str, Any] = {}
+    for name in _PARTIAL:
+        found = {key: value for key, value in blocks[name].items() if key not in {"required", "oneOf"}}
+        partial[f"Partial{name}"] = _referring(found)
+    blocks |= partial
+    properties = schema["properties"]
+    properties["defaults"] |= {"$ref": "#/$defs/PartialJobModel", "not": {"required": ["renamed_from"]}}
+    properties["defaults"].pop("type")
+    top = ("state", "retention", "threads", "memory")
+    environment = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "connections": {
+                "title": "Connections",
+                "description": "Keys of connections that are other here, by name.",
+                "examples": [{"sitecore": {"base_url": "https://api.example.com"}}],
+                "type": "object",
+                "additionalProperties": {"type": "object"},
+            },
+            "jobs": {
+                "title": "Jobs",
+                "description": "Keys of jobs that are other here, by name; merged as defaults are.",
+                "examples": [{"guests": {"source": {"path": "data/test.csv"}}}],
+                "type": "object",
+                "additionalProperties": {"$ref": "#/$defs/PartialJobModel"},
+            },
+            **{name: properties[name] for name in top},
+        },
+    }
+    properties["environments"]["additionalProperties"] = environment
+
+
+def _referring(node: Any) -> Any:
+    """Return a schema whose references to models with a partial form refer to that."""
+    if isinstance(node, list):
+        return [_referring(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    found = {key: _referring(value) for key, value in node.items()}
+    name = str(found.get("$ref", "")).rpartition("/")[2]
+    return found | {"$ref": f"#/$defs/Partial{name}"} if name in _PARTIAL else found
+
+
+def _allow_partial_jobs(schema: dict[str, Any]) -> None:
+    """Let jobs lack keys where defaults, environments or other files may have them, and files lack what others have."""
+    jobs = schema["properties"]["jobs"]
+    whole = {"properties": {"jobs": {"additionalProperties": jobs["additionalProperties"]}}}
+    jobs["additionalProperties"] = {"$ref": "#/$defs/PartialJobModel"}
+    blocks = ("connections", "jobs")
+    schema["required"] = [name for name in schema["required"] if name not in blocks]
+    schema["allOf"] += [when(lacks(*INDIRECT), whole), when(lacks("include"), has(*blocks))]
 
 
 def _vendors(declared: DeclaredNames | None) -> dict[str, VendorRules]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Schema = dict[str, Any]
 
 #: Keys of a file by which a job says less than it means; with one of them, no rule of a vendor is certain.
-_INDIRECT = ("defaults", "include", "environments")
+INDIRECT = ("defaults", "include", "environments")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class VendorConditions:
             *(when(equals("vendor", name), {"$ref": f"#/$defs/{name}.connection"}) for name in known),
         ]
         rules_of_jobs = self._by_name(declared) if declared is not None else self._by_keys()
-        direct = lacks(*_INDIRECT)
+        direct = lacks(*INDIRECT)
         schema["allOf"] = [when({"allOf": [direct, guard]}, _jobs(then)) for guard, then in rules_of_jobs]
 
     def _by_name(self, declared: DeclaredNames) -> Iterator[tuple[Schema, Schema]]:

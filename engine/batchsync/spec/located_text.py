@@ -32,6 +32,14 @@ class LocatedText:
         self._of_jobs: list[bool] | None = None
         self._shown: dict[int, str] = {}
 
+    def of(self, file: str) -> LocatedText | None:
+        """Return the text of a file; None if it is another file."""
+        return self if file == self.file else None
+
+    def rank(self, file: str) -> int:
+        """Return the position of a file in the order of problems; others are last."""
+        return int(file != self.file)
+
     def hide(self, start: int, end: int) -> None:
         """Mask this span in lines returned from now on."""
         self._hidden.add((start, end))

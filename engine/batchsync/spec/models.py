@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, WithJsonSchema
 
-from batchsync.spec import field_types as types  # noqa: TC001 - pydantic evaluates annotations at run time
+from batchsync.spec import field_types as types
 from batchsync.spec.models_connection import ConnectionModel  # noqa: TC001 - the same
 from batchsync.spec.models_database import DatabaseModel, kind_of_connection
 from batchsync.spec.models_run import BudgetModel, GuardsModel, ScheduleModel
+from batchsync.spec.models_scenarios import ExpectModel, FaultModel, ScenarioModel
 from batchsync.spec.models_source import (
     ColumnModel,
     DbtModel,
@@ -26,9 +27,32 @@ from batchsync.spec.models_source import (
 )
 from batchsync.spec.models_state import BaselineModel, RetentionModel, StateModel
 from batchsync.spec.models_storage import StorageModel  # noqa: TC001 - the same
+from batchsync.spec.models_suppress import SuppressModel  # noqa: TC001 - the same
+from batchsync.spec.models_tests import MappingTestModel
 
 #: Records are compiled from the YAML tree by `compile_record`; `json_schema` adds the schema of their values.
 Record = Annotated[Any, PlainValidator(lambda value: value), WithJsonSchema({"type": "object", "minProperties": 1})]
+
+
+#: Keys that are resolved before the file is validated, see `include` and `merge`.
+FileNames = Annotated[
+    Any,
+    PlainValidator(lambda value: value),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": 1},
+                {"type": "array", "items": {"type": "string", "minLength": 1}},
+            ]
+        }
+    ),
+]
+Defaults = Annotated[Any, PlainValidator(lambda value: value), WithJsonSchema({"type": "object"})]
+Environments = Annotated[
+    Any,
+    PlainValidator(lambda value: value),
+    WithJsonSchema({"type": "object", "propertyNames": {"pattern": types.NAME_PATTERN}, "minProperties": 1}),
+]
 
 
 class TargetModel(Strict):
@@ -138,6 +162,12 @@ class JobModel(Strict):
         description="What to do with keys that are no longer in the source: ignore, or a removal mode of the vendor.",
         examples=["ignore", "delete"],
     )
+    suppress: SuppressModel | None = Field(
+        None,
+        title="Suppress",
+        description="List of persons to whom nothing is sent, read when the job is planned and before each upload.",
+        examples=[{"path": "data/opt-outs.csv", "key": "email"}],
+    )
     results: ResultsModel | None = Field(
         None,
         title="Results",
@@ -200,6 +230,12 @@ class JobModel(Strict):
         description="Compression of batch files: fast, or smaller files.",
         examples=["smaller"],
     )
+    tests: list[MappingTestModel] = Field(
+        [],
+        title="Tests",
+        description="Tests of the mapping, which `batchsync test` runs: given rows, and the expected record or reason.",
+        examples=[[{"name": "lower case", "given": {"Email": "A@EXAMPLE.COM"}, "expect": {"email": "a@example.com"}}]],
+    )
     baseline: BaselineModel = Field(
         BaselineModel(),
         title="Baseline",
@@ -240,6 +276,12 @@ class DocumentModel(Strict):
         ],
     )
     jobs: dict[str, JobModel] = Field(title="Jobs", description="Jobs by name.", examples=[_JOBS])
+    scenarios: list[ScenarioModel] = Field(
+        [],
+        title="Scenarios",
+        description="Runs against the bundled mocks, with faults, which `batchsync test` plays.",
+        examples=[[{"name": "429 on the upload", "faults": [{"kind": "throttle", "on": "upload"}]}]],
+    )
     state: StateModel = Field(
         StateModel(required=False), title="State folder", description="The state folder.", examples=[{"required": True}]
     )
@@ -248,6 +290,27 @@ class DocumentModel(Strict):
         title="Retention periods",
         description="How long what is no longer needed is kept in the state folder.",
         examples=[{"rejects": "30d", "runs": "400d", "batch_files": "0d"}],
+    )
+    include: FileNames | None = Field(
+        None,
+        title="Include",
+        description="Further files of jobs: paths or patterns relative to this file. They may have connections, jobs, "
+        "defaults and include; relative paths of sources start at the folder of the main file.",
+        examples=["jobs/*.yaml", ["connections.yaml", "jobs/*.yaml"]],
+    )
+    defaults: Defaults | None = Field(
+        None,
+        title="Defaults",
+        description="Keys of every job of this file and of those that it includes, which have no such key of their "
+        "own. The blocks source, target, record, guards, budget and results are merged key by key, one level deep.",
+        examples=[{"guards": {"max_remove": "5%"}, "tags": ["crm"]}],
+    )
+    environments: Environments | None = Field(
+        None,
+        title="Environments",
+        description="Overrides by environment, one of which --env or BATCHSYNC_ENV chooses: connections and jobs by "
+        "name, merged as defaults are; state, retention, threads and memory as a whole.",
+        examples=[{"test": {"connections": {"sitecore": {"base_url": "https://api.example.com"}}}, "prod": {}}],
     )
     threads: Annotated[int, Field(ge=1, le=256, strict=True)] | None = Field(
         None,
@@ -280,5 +343,9 @@ MODELS: tuple[tuple[tuple[str, ...], type[BaseModel]], ...] = (
     (("schedule",), ScheduleModel),
     (("guards",), GuardsModel),
     (("budget",), BudgetModel),
+    (("tests", "*"), MappingTestModel),
+    (("scenarios", "*"), ScenarioModel),
+    (("scenarios", "*", "faults", "*"), FaultModel),
+    (("scenarios", "*", "expect"), ExpectModel),
     (("baseline",), BaselineModel),
 )

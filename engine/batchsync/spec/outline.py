@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batchsync.spec.jobs_file import read_text
-from batchsync.spec.located_text import LocatedText
-from batchsync.spec.located_yaml import Map, Scalar, Seq, read_tree
-from batchsync.spec.problems import Problems
+from batchsync.spec.include import read_files
+from batchsync.spec.located_yaml import Map, Scalar, Seq
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,20 +16,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outline:
-    """Names of jobs, connections and tags, in the order of the file."""
+    """Names of jobs, connections, tags and environments, in the order of the files."""
 
     jobs: tuple[str, ...] = ()
     connections: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ()
 
 
-def outline_of(path: Path) -> Outline:
-    """Return the names that a jobs file declares; the file may be invalid otherwise.
+def outline_of(path: Path, jobs_folder: Path | None = None) -> Outline:
+    """Return the names that a jobs file and what it includes declare; the files may be invalid otherwise.
 
     Raises:
         SpecError: If the file cannot be read.
     """
-    tree = read_tree(Problems(LocatedText(str(path), read_text(path))))
+    tree = read_files(path, jobs_folder=jobs_folder).tree
     jobs = _block(tree, "jobs")
     tags = (
         item.text
@@ -41,7 +40,12 @@ def outline_of(path: Path) -> Outline:
         for item in value.items
         if isinstance(item, Scalar)
     )
-    return Outline(jobs=tuple(jobs), connections=tuple(_block(tree, "connections")), tags=tuple(dict.fromkeys(tags)))
+    return Outline(
+        jobs=tuple(jobs),
+        connections=tuple(_block(tree, "connections")),
+        tags=tuple(dict.fromkeys(tags)),
+        environments=tuple(_block(tree, "environments")),
+    )
 
 
 def _block(tree: Node | None, name: str) -> dict[str, Node]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
+from batchsync.util.error_codes import with_code
+
 if TYPE_CHECKING:
     from batchsync.errors import Problem
 
@@ -18,7 +20,8 @@ def render_problem(problem: Problem) -> str:
     location = problem.file
     if problem.line:
         location += f":{problem.line}:{problem.column}"
-    lines = [_clean_text(f"{location}: {problem.message}" if location else problem.message)]
+    message = with_code(problem.message, problem.code)
+    lines = [_clean_text(f"{location}: {message}" if location else message)]
     if problem.source_line:
         lines += _line_with_caret(problem)
     if problem.expected:

@@ -36,8 +36,8 @@ class Problems:
         self.unchecked: set[int] = set()
         #: Number of problems that were ignored there.
         self.ignored = 0
-        self._substituted: dict[tuple[int, int], tuple[str, str]] = {}
-        self._found: dict[tuple[int, int, str, str], Problem] = {}
+        self._substituted: dict[tuple[str, int, int], tuple[str, str]] = {}
+        self._found: dict[tuple[str, int, int, str, str], Problem] = {}
 
     def hide(self, start: int, value: str, written: str) -> None:
         """Show what is written instead of a value in which environment variables were substituted.
@@ -48,7 +48,7 @@ class Problems:
             written: The scalar as written, with references.
         """
         place = self.source.place(start)
-        self._substituted[place.line, place.column] = value, written
+        self._substituted[place.file, place.line, place.column] = value, written
         self.values.setdefault(value, written)
 
     def add(self, code: str, at: int | Place, message: str, expected: str = "", suggestion: str = "") -> None:
@@ -68,7 +68,7 @@ class Problems:
             self.ignored += 1
             return
         self._found.setdefault(
-            (place.line, place.column, code, message),
+            (place.file, place.line, place.column, code, message),
             Problem(
                 code=f"spec.{code}",
                 message=message,
@@ -85,15 +85,13 @@ class Problems:
         for problem in problems:
             if self._is_unchecked(problem.file, problem.line, problem.column):
                 continue
-            self._found.setdefault(
-                (problem.line, problem.column, problem.code, problem.file + problem.message), problem
-            )
+            self._found.setdefault((problem.file, problem.line, problem.column, problem.code, problem.message), problem)
 
     def _is_unchecked(self, file: str, line: int, column: int) -> bool:
         if not self.unchecked:
             return False
         places = map(self.source.place, self.unchecked)
-        return file == self.source.file and any((line, column) == (place.line, place.column) for place in places)
+        return any((file, line, column) == (place.file, place.line, place.column) for place in places)
 
     def suggest(self, word: str, candidates: Iterable[str]) -> str:
         """Return a `did you mean` suggestion; empty without a close match or beyond a number of problems."""
@@ -104,10 +102,16 @@ class Problems:
         """Whether the limit of problems is reached, so that no more are collected."""
         return len(self._found) >= _PROBLEMS_MAX
 
+    def has(self, code: str) -> bool:
+        """Return whether there is a problem with this code, which is written without the prefix `spec.`."""
+        return any(problem.code == f"spec.{code}" for problem in self._found.values())
+
     def covers(self, others: Problems) -> bool:
         """Return whether there is a problem at the place of each of some others, of which there is at least one."""
-        places = {(problem.line, problem.column) for problem in self._found.values()}
-        return bool(others._found) and all((item.line, item.column) in places for item in others._found.values())
+        places = {(problem.file, problem.line, problem.column) for problem in self._found.values()}
+        return bool(others._found) and all(
+            (item.file, item.line, item.column) in places for item in others._found.values()
+        )
 
     def __len__(self) -> int:
         """Return the number of problems."""
@@ -115,7 +119,8 @@ class Problems:
 
     def sorted(self) -> tuple[Problem, ...]:
         """Return the problems in the order of the file, with source lines and without secrets."""
-        ordered = sorted(self._found.values(), key=lambda item: (item.file != self.source.file, item.line, item.column))
+        rank = self.source.rank
+        ordered = sorted(self._found.values(), key=lambda item: (rank(item.file), item.line, item.column))
         shown = tuple(self._with_line(item) for item in ordered)
         if not self.full:
             return shown
@@ -123,12 +128,13 @@ class Problems:
 
     def _with_line(self, problem: Problem) -> Problem:
         problem = self._without_values(problem)
-        if problem.source_line or problem.file != self.source.file:
+        source = self.source.of(problem.file)
+        if problem.source_line or source is None:
             return problem
-        hidden = self.source.hidden_texts(problem.line)
+        hidden = source.hidden_texts(problem.line)
         return replace(
             problem,
-            source_line=self.source.line(problem.line),
+            source_line=source.line(problem.line),
             message=_mask_hidden(problem.message, hidden),
             suggestion=_mask_hidden(problem.suggestion, hidden),
         )
@@ -141,7 +147,7 @@ class Problems:
         for value, written in (*self._substituted.values(), *self.values.items()):
             texts = [text.replace(quoted(value), quoted(written)) for text in texts]
         texts = [without_values(text, self.values) for text in texts]
-        if (found := self._substituted.get((problem.line, problem.column))) is not None:
+        if (found := self._substituted.get((problem.file, problem.line, problem.column))) is not None:
             # Messages about a part of a value, such as the host of a URL.
             value, written = found[0].casefold(), found[1]
             texts[0] = _PART.sub(lambda part: written if part[0].casefold() in value else part[0], texts[0])

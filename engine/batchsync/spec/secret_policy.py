@@ -56,10 +56,17 @@ class SecretPolicy:
 
 def in_connections(path: Path) -> bool:
     """Return whether a path is below `connections` or below an unknown top-level key."""
+    path = _without_environment(path)
     return bool(path) and path[0] not in _PUBLIC
 
 
+def _without_environment(path: Path) -> Path:
+    """Return a path below an override of an environment as the path of what it overrides."""
+    return path[2:] if path[:1] == ("environments",) and len(path) > len(("environments", "name")) else path
+
+
 def _hides_value(path: Path, text: str) -> bool:
+    path = _without_environment(path)
     # The parser reads an unquoted ${...} in braces as $, which is reported as a syntax error.
     if text in {"", "$"} or not credential_objection(text):
         return False
@@ -75,6 +82,7 @@ def _hides_value(path: Path, text: str) -> bool:
 
 
 def _hides_key(path: Path, key: str) -> bool:
+    path = _without_environment(path)
     if _USER_AND_PASSWORD.search(key) or _ASSIGNED.search(key):
         return True
     return len(path) > 1 and in_connections(path) and not _WORD.fullmatch(key)
@@ -82,6 +90,7 @@ def _hides_key(path: Path, key: str) -> bool:
 
 def may_be_secret_key(path: Path, key: str) -> bool:
     """Return whether a key of a connection without a value may be a secret itself, as in `credentials: {hunter}`."""
+    path = _without_environment(path)
     if not in_connections(path):
         return False
     return len(path) > 1 and key not in _SHOWN and key != "credentials" and not SECRET_NAME.search(key)

@@ -20,11 +20,18 @@ JOBS_FILE = "jobs.yaml"
 #: Folder of the sample data in the jobs of the starters.
 DATA_FOLDER = "data"
 _PARTS = ("connection.yaml", "job.yaml")
+#: Part that a starter may have.
+_SCENARIO = "scenario.yaml"
+_SCENARIOS_HEAD = """
+# Runs against the bundled mocks, in a temporary state, which `batchsync test` plays (--no-scenarios leaves them out).
+scenarios:
+"""
 _HEAD = f"""\
 # yaml-language-server: $schema={SCHEMA_FILE}
 # A working deployment. Try it offline, against the bundled mocks of the vendors:
 #
 #     batchsync validate              check this file
+#     batchsync test                  run its tests and scenarios
 #     batchsync plan --mocks          show what would be sent
 #     batchsync sync --mocks          send it, wait for the vendors, account for every row
 #
@@ -74,7 +81,29 @@ def starter_files(vendors: Sequence[str] = ()) -> Mapping[str, str]:
 
 def _jobs_text(vendors: Sequence[str]) -> str:
     connections, jobs = ([_part(name, part) for name in vendors] for part in _PARTS)
-    return "".join([_HEAD, *connections, "\njobs:\n", "\n".join(jobs)])
+    played = [_part(name, _SCENARIO) for name in vendors if (_folder(name) / _SCENARIO).is_file()]
+    scenarios = [_SCENARIOS_HEAD, *played] if played else []
+    return "".join([_HEAD, *connections, "\njobs:\n", "\n".join(jobs), *scenarios])
+
+
+def file_head() -> str:
+    """Return the beginning of a jobs.yaml, up to the line `connections:`."""
+    return _HEAD
+
+
+def connection_block(vendor: str) -> tuple[str, str]:
+    """Return the name and the text of the connection of a vendor's starter.
+
+    Raises:
+        UsageError: If the vendor is unknown or has no starter.
+    """
+    if vendor not in starter_vendors():
+        raise UsageError(
+            f"no starter for vendor {vendor}", hint=f"vendors with a starter: {', '.join(starter_vendors())}"
+        )
+    block = _part(vendor, _PARTS[0])
+    name = next(line for line in block.splitlines() if line.endswith(":") and not line.lstrip().startswith("#"))
+    return name.strip().removesuffix(":"), block
 
 
 def _part(vendor: str, name: str) -> str:

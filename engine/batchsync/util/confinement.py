@@ -49,6 +49,7 @@ def require_support() -> None:
         raise UnavailableError(
             f"--untrusted needs Linux on x86-64 or arm64, not {sys.platform} on {platform.machine() or 'this machine'}",
             hint="run it in a Linux container; without --untrusted, check only files that you trust",
+            name="environment.confinement",
         )
 
 
@@ -92,4 +93,5 @@ def _refuse_network() -> None:
         raise UnavailableError(
             f"the kernel refuses a filter of system calls (seccomp): {reason}",
             hint="allow seccomp for this container; without --untrusted, check only files that you trust",
+            name="environment.confinement",
         )

@@ -77,7 +77,7 @@ class Archive:
                             file.write(chunk)
                             if written > size:
                                 break
-                except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError, RuntimeError):
+                except (zipfile.BadZipFile, KeyError, EOFError, RuntimeError):
                     message = "is damaged: a part of it cannot be read"
                     raise ArchiveError(message) from None
                 if written != size or digest.hexdigest() != sha256:
@@ -170,7 +170,7 @@ def _opened(path: Path) -> zipfile.ZipFile:
     """Open a ZIP file to read."""
     try:
         return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, UnicodeDecodeError):
+    except (zipfile.BadZipFile, RuntimeError, ValueError):
         with path.open("rb") as stream:
             begins = stream.read(len(_ZIP_MARK)) == _ZIP_MARK
         message = "is incomplete or damaged" if begins else "is no such file"
@@ -194,7 +194,7 @@ def _verified(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, digest: str) -> 
     try:
         text = archive.read(entry)
         document = json.loads(text) if hashlib.sha256(text).hexdigest() == digest else None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError):
+    except (zipfile.BadZipFile, EOFError, RuntimeError, ValueError):
         return None
     return document if isinstance(document, dict) else None
 

@@ -77,7 +77,9 @@ class BundledMocks:
 
 
 @contextmanager
-def bundled_mocks(vendors: Sequence[str], folder: Path, clock: Clock) -> Iterator[BundledMocks]:
+def bundled_mocks(
+    vendors: Sequence[str], folder: Path, clock: Clock, options: Sequence[str] = ()
+) -> Iterator[BundledMocks]:
     """Run the mocks of some vendors as a subprocess for the length of the context.
 
     The subprocess ends with this process, even if this one is killed: it watches its standard input.
@@ -86,6 +88,7 @@ def bundled_mocks(vendors: Sequence[str], folder: Path, clock: Clock) -> Iterato
         vendors: Names of the vendors.
         folder: Folder for the state of the mocks, their log and their ready file; created if missing.
         clock: Time source for the start timeout.
+        options: Further options of the mocks program, such as `--profile`.
 
     Yields:
         The running mocks.
@@ -99,7 +102,7 @@ def bundled_mocks(vendors: Sequence[str], folder: Path, clock: Clock) -> Iterato
     ready, log = folder / "ready.json", folder / "mocks.log"
     ready.unlink(missing_ok=True)
     command = [*mocks_command(), *vendors, "--port", "0", "--exit-with-stdin"]
-    command += ["--state-dir", str(folder / "state"), "--ready-file", str(ready)]
+    command += ["--state-dir", str(folder / "state"), "--ready-file", str(ready), *options]
     with os.fdopen(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as output:
         log_start = output.tell()
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own arguments
@@ -149,6 +152,29 @@ def running_mocks(ready: Path) -> BundledMocks:
         ) from None
 
 
+def ledger_summary(mocks: BundledMocks, vendor: str) -> Mapping[str, int]:
+    """Return the numbers of rows in the ledger of a mock: delivered, and by outcome.
+
+    Args:
+        mocks: The running mocks.
+        vendor: Name of the vendor.
+
+    Raises:
+        UnavailableError: If the mocks do not respond.
+    """
+    parts = urlsplit(mocks.base_urls[vendor])
+    connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=10)
+    try:
+        connection.request("GET", "/_mock/ledger?summary=1")
+        response = connection.getresponse()
+        found: dict[str, int] = json.loads(response.read())
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise mocks.unreachable_error(type(error).__name__) from None
+    finally:
+        connection.close()
+    return found
+
+
 def mocks_command() -> list[str]:
     """Return the command line of the mocks program, which imports nothing from the working directory."""
     return [sys.executable, "-P", "-m", "batchsync_mocks"]
@@ -170,7 +196,11 @@ def check_installed() -> None:
         UnavailableError: If they are not.
     """
     if find_spec("batchsync_mocks") is None or find_spec("pytest_httpserver") is None:
-        raise UnavailableError("the mocks are not installed", hint="pip install '.[mocks]' in a checkout of batchsync")
+        raise UnavailableError(
+            "the mocks are not installed",
+            hint="pip install '.[mocks]' in a checkout of batchsync",
+            name="environment.package",
+        )
 
 
 def _is_ready(process: subprocess.Popen[bytes], ready: Path, clock: Clock) -> bool:

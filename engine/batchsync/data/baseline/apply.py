@@ -25,7 +25,7 @@ from batchsync.data.baseline.segments import (
     write_segment,
 )
 from batchsync.data.baseline.states import ASSUMED, REJECTED, REMOVAL_UNKNOWN, RESEND, UNKNOWN
-from batchsync.data.frame.content import content_among
+from batchsync.data.frame.content import FILE, FILE_DIGITS, content_among
 from batchsync.data.frame.hashes import HASH, hash_of, in_hash_order, partition_end
 from batchsync.data.frame.integrity import verify_digest
 from batchsync.ports import SegmentEntry
@@ -60,6 +60,10 @@ def apply_verdicts(
         StateError: If a segment to merge is missing or damaged.
     """
     new = latest_per_key([_read_verdicts(path) for path in verdicts], whole=False)
+    if len(manifests) == 1:
+        digest = manifests[0].name.split(".")[0][:FILE_DIGITS]
+        is_new = pl.col("accepted").is_not_null() & ~pl.col("as_before")
+        new = new.with_columns(pl.when(is_new).then(pl.lit(digest)).alias(FILE))
     return _append(baseline, new, into, manifest_content(manifests))
 
 

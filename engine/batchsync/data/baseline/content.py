@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from batchsync.data.baseline.segments import SegmentReader, kept_content, range_count, write_segment
-from batchsync.data.frame.content import COLUMNS_OF, CONTENT, LAYOUT, content_among, content_schema, layout_prefix
+from batchsync.data.frame.content import COLUMNS_OF, CONTENT, FILE, LAYOUT, content_among, content_schema, layout_prefix
 from batchsync.data.frame.hashes import PARTITIONS, partition_end, partition_of_key
 from batchsync.data.frame.integrity import verify_digest
 from batchsync.data.frame.partitioned_spill import PartitionedSpill
@@ -104,7 +104,7 @@ def without_surplus(
     Raises:
         StateError: If a segment to rewrite is missing or damaged.
     """
-    wanted = COLUMNS_OF[keep]
+    wanted = (*COLUMNS_OF[keep], FILE)
     segments = []
     for segment, reference in zip(baseline.segments, entry.segments, strict=True):
         content = kept_content([segment])

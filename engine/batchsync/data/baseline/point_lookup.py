@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from batchsync.core.row_outcome import RowOutcome
-from batchsync.data.baseline.segments import kept_content, scan_keys
+from batchsync.data.baseline.segments import kept_content, latest_per_key, segment_rows
 from batchsync.data.baseline.states import ASSUMED, REJECTED, REMOVAL_UNKNOWN, RESEND, UNKNOWN
-from batchsync.data.frame.content import RECORD
+from batchsync.data.frame.content import FILE, RECORD
 from batchsync.ports import KnownKey
 
 if TYPE_CHECKING:
@@ -42,8 +42,9 @@ def lookup(key: str, baseline: Baseline, in_flight: Sequence[str]) -> KnownKey:
         return KnownKey()
     manifests = zip(in_flight, baseline.in_flight, strict=True)
     lines = {name: row["line"] for name, path in manifests if (row := _find_row(path, key, "line"))}
-    content = (RECORD,) if RECORD in kept_content(baseline.segments) else ()
-    found = scan_keys(baseline, [key], content)
+    content = [name for name in kept_content(baseline.segments) if name in (RECORD, FILE)]
+    layers = segment_rows(baseline, [key], content)
+    found = latest_per_key(layers, whole=True)
     if not found.height:
         return KnownKey(in_flight=lines)
     row = found.row(0, named=True)
@@ -53,6 +54,12 @@ def lookup(key: str, baseline: Baseline, in_flight: Sequence[str]) -> KnownKey:
         in_flight=lines,
         version=(row["accepted"] or b"").hex(),
         record=row.get(RECORD),
+        delivered=tuple(
+            (item[FILE], item["accepted"].hex())
+            for layer in layers
+            for item in layer.iter_rows(named=True)
+            if item.get(FILE) and item["accepted"] is not None
+        ),
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pyarrow.parquet as pq
 
-from batchsync.data.frame.content import LAYOUT, content_among, content_schema
+from batchsync.data.frame.content import FILE, HASHES, LAYOUT, content_among, content_schema
 from batchsync.data.frame.hashes import (
     BITS,
     FINGERPRINT_BYTES,
@@ -57,7 +57,7 @@ _METADATA = {_ORDER: b"xxh3_64"}
 
 def range_count(rows: int, content: Sequence[str] = ()) -> int:
     """Return the number of hash ranges, a power of two, in which rows with some columns of content are written."""
-    rows *= _CONTENT_RANGES if content else 1
+    rows *= _CONTENT_RANGES if HASHES in content else 1
     return 1 << (max(0, rows - 1) // RANGE_ROWS).bit_length()
 
 
@@ -175,7 +175,7 @@ def latest_per_key(layers: Sequence[pl.DataFrame], *, whole: bool) -> pl.DataFra
                 pl.col("last_state").last(),
                 pl.col("as_before").all(),
                 pl.col("members").filter(is_own).last(),
-                *(pl.col(name).filter(is_own).last() for name in content_among(rows.columns)),
+                *(_latest_content(name, is_own) for name in content_among(rows.columns)),
                 pl.col(HASH).first(),
             )
         )
@@ -185,6 +185,12 @@ def latest_per_key(layers: Sequence[pl.DataFrame], *, whole: bool) -> pl.DataFra
         if rows["as_before"].any():
             rows = rows.with_columns(pl.lit(value=False).alias("as_before"))
     return rows
+
+
+def _latest_content(name: str, is_own: pl.Expr) -> pl.Expr:
+    """Return the content of the accepted version; one that was renewed was delivered by an older file."""
+    own = pl.col(name).filter(is_own)
+    return own.drop_nulls().last() if name == FILE else own.last()
 
 
 def scan_keys(baseline: Baseline, keys: Sequence[str], content: Sequence[str] = ()) -> pl.DataFrame:
@@ -198,9 +204,13 @@ def scan_keys(baseline: Baseline, keys: Sequence[str], content: Sequence[str] = 
     Returns:
         The columns `SEGMENT`, the content and `HASH`.
     """
+    return latest_per_key(segment_rows(baseline, keys, content), whole=True)
+
+
+def segment_rows(baseline: Baseline, keys: Sequence[str], content: Sequence[str] = ()) -> list[pl.DataFrame]:
+    """Return the rows of some keys in each segment, oldest first; see `scan_keys`."""
     wanted = pl.DataFrame({"key": pl.Series(list(keys), dtype=pl.String)}).unique("key").with_columns(hash_of("key"))
-    readers = [SegmentReader(segment, content) for segment in baseline.segments]
-    return latest_per_key([reader.read_keys(wanted) for reader in readers], whole=True)
+    return [SegmentReader(segment, content).read_keys(wanted) for segment in baseline.segments]
 
 
 def write_segment(
@@ -221,7 +231,7 @@ def write_segment(
     with into.workspace() if workspace is None else nullcontext(workspace) as opened:
         file = opened / "segment"
         schema = content_schema(content, **SEGMENT)
-        few = ("members", LAYOUT)
+        few = ("members", LAYOUT, FILE)
         with ParquetWriter(file, schema, compression="zstd", metadata=_METADATA, few=few) as writer:
             ends = []
             version = FINGERPRINT_VERSION

@@ -58,17 +58,17 @@ def write_versions(folder: Path, keys: Iterable[pl.DataFrame], baseline: Baselin
         pl.DataFrame(schema=VERSIONS).write_parquet(folder / _FILE)
 
 
-def count_moved(folder: Path, work: Path, baseline: Baseline, suppression: Suppression | None) -> MovedKeys:
+def count_moved(folder: Path, baseline: Baseline, suppression: Suppression | None, listed: pl.DataFrame) -> MovedKeys:
     """Return how many keys of `versions.parquet` are in another state now.
 
     Args:
         folder: Folder of the file.
-        work: Existing folder for spilled rows.
         baseline: The present baseline, with the row manifests in flight.
         suppression: Keys that were forgotten; None if there are none.
+        listed: Keys of rows that are on the suppression list of the job, with the column `key`.
     """
     total = in_flight = suppressed = changed = 0
-    with PartitionedSpill(work, "planned", VERSIONS) as planned, PartitionedSpill(work, "sent", _KEY) as sent:
+    with PartitionedSpill(folder, "planned", VERSIONS) as planned, PartitionedSpill(folder, "sent", _KEY) as sent:
         for frame in _chunks(folder / _FILE):
             planned.add(frame, partition_of_key("key"))
         planned.finish()
@@ -78,7 +78,8 @@ def count_moved(folder: Path, work: Path, baseline: Baseline, suppression: Suppr
         sent.finish()
         for number, rows, known in _partitions(planned, baseline):
             total += rows.height
-            hidden = rows.filter(is_suppressed(rows, "key", suppression))
+            on_list = rows["key"].is_in(listed["key"].implode())
+            hidden = rows.filter(is_suppressed(rows, "key", suppression) | on_list)
             others = rows.join(hidden, on="key", how="anti")
             frames = sent.partitions() if number is None else [sent.partition(number)]
             flying = pl.concat([others.join(frame, on="key", how="semi") for frame in frames]).unique("key")

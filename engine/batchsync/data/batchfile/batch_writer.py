@@ -14,7 +14,7 @@ import polars as pl
 
 from batchsync.core.batch import BatchFile
 from batchsync.data.batchfile.gzip_blocks import HEADER, OVERHEAD, GzipBlock, crc32_combine, trailer
-from batchsync.data.frame.content import LAYOUT
+from batchsync.data.frame.content import LAYOUT, RECORD
 from batchsync.errors import SourceError
 from batchsync.util.executor import SerialExecutor
 from batchsync.util.files import sha256_of_file
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from batchsync.core.vendor_rules import FileRules
 
-#: Manifest rows held in memory.
-_MANIFEST_ROWS = 50_000
+#: Manifest rows held in memory; fewer if they contain records.
+_MANIFEST_ROWS, _RECORD_ROWS = 50_000, 10_000
 #: Columns of a manifest with few distinct values.
 _FEW = ("op", "members", LAYOUT)
 #: Capacity of the queues of blocks and of manifest frames.
@@ -61,7 +61,7 @@ class _OpenFile:
         """Append manifest rows of the next lines; flush them when there are many."""
         self.pending.append(manifest)
         self.pending_rows += manifest.height
-        if self.pending_rows >= _MANIFEST_ROWS:
+        if self.pending_rows >= (_RECORD_ROWS if RECORD in manifest.columns else _MANIFEST_ROWS):
             self.flush_manifest()
 
     def flush_manifest(self) -> None:

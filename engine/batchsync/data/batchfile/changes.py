@@ -71,6 +71,11 @@ class Changes:
         found, self._rest = self._rest[:end], self._rest[end:]
         return found
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether all changes that are not removals were handed out."""
+        return self._next >= self.sent and not self._rest.height
+
     def removals(self) -> Iterator[pl.DataFrame]:
         """Yield the removals in frames of FRAME_ROWS, with the columns of `until`."""
         for begin in range(self.sent, self.total, FRAME_ROWS):

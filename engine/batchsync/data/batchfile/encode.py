@@ -15,6 +15,7 @@ from batchsync.core.vendor_rules import FileFormat
 from batchsync.data.batchfile.gzip_blocks import BLOCK, GzipBlock, pack, split_lines
 from batchsync.data.frame import columns as names
 from batchsync.data.frame.content import COLUMNS_OF, CONTENT
+from batchsync.data.frame.suppressed import digest_of_value, manifest_column
 from batchsync.data.mapping.csv_encode import fields, header_line
 from batchsync.data.mapping.evaluate import evaluate
 from batchsync.data.mapping.records import MappedRecords, apply_record
@@ -82,6 +83,10 @@ def encode_changes(compiled: CompiledJob, rows: pl.DataFrame, first: int) -> Enc
         SourceError: If a row differs from the compared one.
     """
     mapped = map_unchanged(compiled, rows)
+    if compiled.job.suppress is not None:
+        values = digest_of_value(compiled.job.suppress.column).drop_nulls().unique().alias(names.LISTED_VALUES)
+        listed = rows.group_by(names.KEY).agg(values)
+        mapped = replace(mapped, heads=mapped.heads.join(listed, on=names.KEY, how="left", maintain_order="left"))
     return _encoded(compiled, mapped, compiled.record, compiled.job.mode, first)
 
 
@@ -258,6 +263,10 @@ def _row_manifest(compiled: CompiledJob, mapped: MappedRecords, record: Record) 
     if compiled.rules.row_log.joined_by == "inputs" and compiled.rules.file.format is FileFormat.CSV:
         sent = fields(record, compiled.columns)
         columns += [item.alias(f"input:{name}") for item, name in zip(sent, compiled.columns, strict=True)]
+    if compiled.job.suppress is not None:
+        values = pl.col(names.LISTED_VALUES) if names.LISTED_VALUES in mapped.heads.columns else pl.lit(None)
+        name = manifest_column(compiled.job.suppress.column)
+        columns.append(values.cast(pl.List(pl.Binary)).alias(name))
     manifest = mapped.heads.select(*columns, *named)
     keep = compiled.job.keep
     if keep is not Keep.FINGERPRINTS and record is compiled.record:

@@ -79,7 +79,9 @@ def unchanged_rows(task: StageTask) -> pl.DataFrame:
 
 
 def _schema(compiled: CompiledJob) -> dict[str, pl.DataType | type[pl.DataType]]:
-    """Return the columns of pinned rows: `PINNED_COLUMNS`, and those of the source that record and key need."""
+    """Return the columns of pinned rows: `PINNED_COLUMNS`, and those of the source that the job needs."""
     own = {name: kind for name, kind in PINNED_COLUMNS.items() if name != columns.HEAD or compiled.grouped}
     needed = compiled.record.columns.union(*(leaf.columns for leaf in compiled.key))
+    if compiled.job.suppress is not None:
+        needed |= {compiled.job.suppress.column}
     return own | {name: kind for name, kind in compiled.schema.items() if name in needed}

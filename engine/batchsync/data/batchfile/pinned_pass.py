@@ -50,11 +50,12 @@ def is_pinned(folder: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class PinnedPass:
-    """One pass of staging over pinned rows."""
+    """One pass of staging over pinned rows; `only` has the keys (column `key`) of the rows to read, None for all."""
 
     compiled: CompiledJob
     changes: Changes
     folder: Path
+    only: pl.DataFrame | None = None
 
     def tasks(self) -> Iterator[StageTask]:
         """Yield tasks in the order in which records are sent."""
@@ -75,17 +76,25 @@ class PinnedPass:
     def _slices(self) -> Iterator[pl.DataFrame]:
         rows = pl.scan_parquet(self.folder / PINNED, glob=False)
         for begin in range(0, int(rows.select(pl.len()).collect().item()), FRAME_ROWS):
-            yield rows.slice(begin, FRAME_ROWS).collect()
+            frame = rows.slice(begin, FRAME_ROWS).collect()
+            if self.only is not None:
+                wanted = self.only["key"].implode()
+                frame = frame.filter(pl.col(columns.SENT_KEY).is_in(wanted))
+            if frame.height:
+                yield frame
 
 
-def pinned_pass(job: Job, rules: VendorRules, folder: Path, changes: Changes) -> PinnedPass:
+def pinned_pass(
+    job: Job, rules: VendorRules, folder: Path, changes: Changes, only: pl.DataFrame | None = None
+) -> PinnedPass:
     """Return the pass over the pinned rows of a comparison.
 
     Args:
         job: The job of the comparison. Its source is not opened.
         rules: Rules of the job's vendor.
         folder: Folder of the comparison, whose `compare.json` names the columns of the vendor's template.
-        changes: Its changes.
+        changes: Its changes, or some of them.
+        only: Keys of these changes (column `key`); None for all.
 
     Returns:
         The pass.
@@ -116,4 +125,4 @@ def pinned_pass(job: Job, rules: VendorRules, folder: Path, changes: Changes) ->
         files=(file,), reader=ParquetReader(), delimiter=",", encoding="utf-8", nulls=(), schema=found, stored=found
     )
     compiled = compile_job(pinned, rules, files, None if template is None else tuple(template)).without_problems()
-    return PinnedPass(compiled, changes, folder)
+    return PinnedPass(compiled, changes, folder, only)

@@ -175,6 +175,9 @@ class StagePass:
         for part in self._partitions():
             sent = self.changes.until(part.last)
             if not sent.height:
+                if self.changes.exhausted:
+                    # The rest of the source need not be read.
+                    break
                 continue
             kept.append((_without_unsent_rows(part, sent), sent))
             count += sent.height

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from batchsync.core.row_outcome import RowOutcome
+from batchsync.core.suppressed import OnSuppressed
 from batchsync.data.baseline.segments import SegmentReader, latest_per_key
 from batchsync.data.baseline.states import REJECTED, REMOVAL_UNKNOWN, RESEND, UNKNOWN
 from batchsync.data.batchfile.changes import CHANGES
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     import hashlib
 
     from batchsync.core.job import Job
-    from batchsync.data.frame.known import Baseline
+    from batchsync.data.compare.diff_inputs import DiffInputs
     from batchsync.data.frame.partitioned_spill import PartitionedSpill
     from batchsync.ports import Suppression
     from batchsync.util.parquet_writer import ParquetWriter
@@ -78,23 +79,6 @@ class ClassifiedRows:
     unkept: PartitionedSpill | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiffInputs:
-    """Inputs of `classify`.
-
-    Attributes:
-        records: Records of the source, with the columns `RECORDS`, partitioned by key.
-        baseline: What the target is known to hold.
-        in_flight: Column `key: str`: keys of batches in flight, and keys that are protected from removal.
-        suppression: Keys that were forgotten.
-    """
-
-    records: PartitionedSpill
-    baseline: Baseline
-    in_flight: PartitionedSpill
-    suppression: Suppression | None = None
-
-
 def classify(job: Job, inputs: DiffInputs, result: ClassifiedRows) -> None:
     """Classify all records, one partition of keys at a time, in the order of their hashes.
 
@@ -107,7 +91,8 @@ def classify(job: Job, inputs: DiffInputs, result: ClassifiedRows) -> None:
         StaleWatermarkError: If a row below the watermark has a key whose record the baseline does not hold.
     """
     few = inputs.records.rows + inputs.in_flight.rows + inputs.baseline.rows <= PARTITION_ROWS
-    parts = 1 if few and not inputs.records.spilled and not inputs.in_flight.spilled else PARTITIONS
+    spilled = inputs.records.spilled or inputs.in_flight.spilled or inputs.source.listed.spilled
+    parts = 1 if few and not spilled else PARTITIONS
     duplicates, stale_watermark = DuplicateKeys(), False
     # Content itself is not compared: the layouts say which records have it.
     content = () if result.unkept is None else (LAYOUT,)
@@ -117,6 +102,7 @@ def classify(job: Job, inputs: DiffInputs, result: ClassifiedRows) -> None:
             inputs.records.partition(number, parts),
             [reader.until(partition_end(number, parts)) for reader in baseline],
             inputs.in_flight.partition(number, parts),
+            inputs.source.listed.partition(number, parts),
         )
         for number in range(parts)
     )
@@ -177,6 +163,7 @@ def _classify_partition(
     rows: pl.DataFrame,
     segments: list[pl.DataFrame],
     in_flight: pl.DataFrame,
+    listed: pl.DataFrame,
 ) -> _PartitionResult:
     """Classify the records of one partition."""
     known = latest_per_key(segments, whole=True).drop("as_before")
@@ -188,7 +175,8 @@ def _classify_partition(
         renewed=pl.DataFrame(schema=RENEWED),
         duplicates=None,
     )
-    suppressed = is_suppressed(rows, columns.KEY, suppression)
+    on_list = rows[columns.KEY].is_in(listed[columns.KEY].implode())
+    suppressed = is_suppressed(rows, columns.KEY, suppression) | on_list
     result.counts[RowOutcome.SUPPRESSED] += int(suppressed.sum())
     winners = _drop_superseded(result, job, rows.filter(~suppressed) if suppressed.any() else rows)
     if result.duplicates is not None:
@@ -225,7 +213,9 @@ def _classify_partition(
         ),
     ]
     if job.removal is not None:
-        changes.append(_removals(result, job, known, rows, in_flight))
+        removes_listed = job.suppress is not None and job.suppress.then is OnSuppressed.REMOVE
+        kept = rows.filter(~on_list) if removes_listed else rows
+        changes.append(_removals(result, job, known, kept, in_flight))
     result.changes = in_hash_order(pl.concat(changes).with_columns(hash_of("key")), "key").drop(HASH)
     return result
 

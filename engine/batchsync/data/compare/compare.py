@@ -27,11 +27,11 @@ from batchsync.data.compare.classify import (
     RENEWED,
     SUPERSEDED,
     ClassifiedRows,
-    DiffInputs,
     StaleWatermarkError,
     classify,
     partition_by_row,
 )
+from batchsync.data.compare.diff_inputs import DiffInputs, SourceRows
 from batchsync.data.compare.lost_values import lost_values
 from batchsync.data.compare.read_source import SourceCounts, SourcePass
 from batchsync.data.compare.removal_conflicts import protect_from_removal
@@ -101,6 +101,7 @@ def compare(job: Job, rules: VendorRules, baseline: Baseline, context: CompareCo
         checks=tuple(checks(compiled.record, rules.schema_for(job.target), job.mode, context.now)),
         watermark=context.watermark,
         former=any(holds_former_fingerprints(path) for path in baseline.paths),
+        listed=context.listed,
     )
     streamed = compiled.grouped
     while True:
@@ -134,7 +135,7 @@ def _compare_once(
     # If the target is known to hold nothing, every valid record is sent, in the frames in which it is read.
     nothing_known = not baseline.rows and not context.in_flight and context.watermark is None
     # Eager encoding sends every valid record as it is read, so that none may be suppressed.
-    encodable = context.eager and nothing_known and context.suppression is None
+    encodable = context.eager and nothing_known and context.suppression is None and context.listed is None
     is_eager = encodable and not compiled.grouped and compiled.rules.file.rows_max is None
     counts = SourceCounts(
         watermark=context.watermark if compiled.job.send.since else None,
@@ -142,6 +143,7 @@ def _compare_once(
     )
     with ExitStack() as stack:
         records = stack.enter_context(PartitionedSpill(folder, "records", schema))
+        listed = stack.enter_context(PartitionedSpill(folder, "listed", {columns.KEY: pl.String}))
         invalid = stack.enter_context(ParquetWriter(folder / "broken.parquet", INVALID_RECORDS, few=("field", "code")))
         eager = stack.enter_context(EagerEncoder(compiled, folder)) if is_eager else None
         SourcePass(
@@ -153,20 +155,21 @@ def _compare_once(
             records=records,
             invalid=invalid,
             eager=eager,
+            listed=listed,
             counts=counts,
         ).run()
         invalid.close()
-        comparison = _with_baseline(compiled, baseline, context, counts, records)
+        comparison = _with_baseline(compiled, baseline, context, counts, SourceRows(records=records, listed=listed))
         if eager is not None:
             eager.finish(comparison.plan.counts.added)
         return comparison
 
 
 def _with_baseline(
-    compiled: CompiledJob, baseline: Baseline, context: CompareContext, counts: SourceCounts, records: PartitionedSpill
+    compiled: CompiledJob, baseline: Baseline, context: CompareContext, counts: SourceCounts, rows: SourceRows
 ) -> Comparison:
     """Return the comparison of the records found with the baseline and with the keys in flight."""
-    folder, job = context.folder, compiled.job
+    folder, job, records = context.folder, compiled.job, rows.records
     if job.removal is not None and counts.keyless:
         # A row without a key may belong to any record, also to one that seems to be deleted.
         counts.warnings["rows without a key, so nothing is removed"] = counts.keyless
@@ -176,7 +179,7 @@ def _with_baseline(
     digest = hashlib.sha256(f"{job.spec_hash}\0{context.account_id}\0{','.join(segments)}\0".encode())
     with ExitStack() as stack:
         in_flight = stack.enter_context(PartitionedSpill(folder, "in-flight", {"key": pl.String}))
-        inputs = DiffInputs(records=records, baseline=baseline, in_flight=in_flight, suppression=context.suppression)
+        inputs = DiffInputs(source=rows, baseline=baseline, in_flight=in_flight, suppression=context.suppression)
         if job.removal is not None and (protected := protect_from_removal(job, compiled.removal, inputs, folder)):
             counts.warnings["keys not removed, because their removal would name a record of the source"] = protected
         for manifest in baseline.in_flight:
@@ -199,7 +202,7 @@ def _with_baseline(
         _write_changes(classified, folder)
         if classified.unkept is not None:
             _write_in_source_order(classified.unkept, unkept_folder(folder) / "changes.parquet")
-        _write_invalid(classified, folder, context.suppression)
+        _write_invalid(classified, folder, rows.listed, context.suppression)
     counts.warnings.update(lost_values(compiled.record, classified.lost))
     if other := classified.counts["other_definition"]:
         counts.warnings["keys of an earlier key definition, which are not removed"] = other
@@ -284,12 +287,15 @@ def _write_in_source_order(rows: PartitionedSpill, file: Path, *, then: Path | N
                 out.add(frame)
 
 
-def _write_invalid(classified: ClassifiedRows, folder: Path, suppression: Suppression | None) -> None:
+def _write_invalid(
+    classified: ClassifiedRows, folder: Path, listed: PartitionedSpill, suppression: Suppression | None
+) -> None:
     """Write `invalid.parquet` if any row is invalid or superseded by another row of the same key.
 
-    Suppressed rows are not in it, whatever rules they violate: their keys were forgotten.
+    Suppressed rows are not in it, whatever rules they violate: their keys were forgotten, or are on the list.
     """
     broken = folder / "broken.parquet"
+    hidden = pl.concat(list(listed.partitions())).rename({columns.KEY: "key"})
     classified.superseded.finish()
     with (
         PartitionedSpill(folder, "invalid", INVALID) as invalid,
@@ -307,7 +313,9 @@ def _write_invalid(classified: ClassifiedRows, folder: Path, suppression: Suppre
             kind = pl.lit(RowOutcome.INVALID.value).alias("kind")
             found = pl.scan_parquet(broken, glob=False).rename(_PLAIN_NAMES).with_columns(kind).select(list(INVALID))
             for frame in found.collect_batches(chunk_size=_CHUNK_ROWS, maintain_order=True):
-                shown = frame.filter(~is_suppressed(frame, "key", suppression))
+                shown = frame.filter(~is_suppressed(frame, "key", suppression)).join(
+                    hidden, on="key", how="anti", maintain_order="left"
+                )
                 invalid.add(shown, partition_by_row("row", classified.partition_rows))
         invalid.finish()
         for part in invalid.partitions():

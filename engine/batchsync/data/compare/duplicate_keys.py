@@ -42,5 +42,7 @@ class DuplicateKeys:
             "or collect the rows with each:."
         )
         return SourceError(
-            f"{job.source.place}: {count} of {job.source.path} {occur} more than once: {examples}{more}", hint=hint
+            f"{job.source.place}: {count} of {job.source.path} {occur} more than once: {examples}{more}",
+            hint=hint,
+            name="source.duplicates",
         )

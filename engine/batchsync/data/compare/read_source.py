@@ -120,6 +120,7 @@ class SourcePass:
         records: Receives the records, with the columns `RECORDS`.
         invalid: Receives the invalid rows, with the columns `INVALID_RECORDS`.
         eager: Receives the encoded records, if they are encoded while the source is read.
+        listed: Receives the keys of rows on the suppression list, with the column `KEY`.
         counts: Counts so far.
     """
 
@@ -131,6 +132,7 @@ class SourcePass:
     records: PartitionedSpill
     invalid: ParquetWriter
     eager: EagerEncoder | None
+    listed: PartitionedSpill
     counts: SourceCounts
 
     def run(self) -> None:
@@ -161,6 +163,7 @@ class SourcePass:
                     self._count(result.keyed)
         require_unchanged(source.states)
         records.finish()
+        self.listed.finish()
         counts.records = records.rows
         joins = zip(self.spec.compiled.job.source.joins, counts.matches, self.spec.lookups, strict=False)
         for join, matches, lookup in joins:
@@ -171,6 +174,7 @@ class SourcePass:
         """Count the rows of a partition, collect those without a key as invalid, and report progress."""
         counts, job, events = self.counts, self.spec.compiled.job, self.context.events
         self.invalid.add(keyed.keyless)
+        self.listed.add(keyed.listed, partition_of_key(columns.KEY))
         counts.source_rows += keyed.count
         counts.keyless += keyed.keyless.height
         known = counts.matches or tuple(JoinMatches() for _ in keyed.matches)

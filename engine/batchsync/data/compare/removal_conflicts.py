@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batchsync.core.job import Job
-    from batchsync.data.compare.classify import DiffInputs
-    from batchsync.data.frame.known import Baseline
+    from batchsync.data.compare.diff_inputs import DiffInputs
     from batchsync.data.mapping.shapes import Record
 
 _RECORD_HASH = "batchsync:record_hash"
@@ -52,20 +51,21 @@ def protect_from_removal(job: Job, record: Record, inputs: DiffInputs, workdir: 
     records, baseline = inputs.records, inputs.baseline
     if not baseline.rows or _identifies_keys(job, record):
         return 0
-    few = records.rows + baseline.rows <= PARTITION_ROWS and not records.spilled
+    spilled = records.spilled or inputs.source.listed.spilled
+    few = records.rows + baseline.rows <= PARTITION_ROWS and not spilled
     parts = 1 if few else PARTITIONS
     with (
         PartitionedSpill(workdir, "removed", _REMOVED) as removed,
         PartitionedSpill(workdir, "present", _PRESENT) as present,
     ):
-        for rows, known in _partitions(records, baseline, parts):
+        for rows, known in _partitions(job, inputs, parts):
             deleted = deleted_since(rows, known).filter(has_current_definition(job.source))
             removed.add(_record_hashes(job, record, deleted["key"]), _partition_of_record())
         removed.finish()
         if not removed.rows:
             return 0
         for number in range(parts):
-            keys = records.partition(number, parts)[columns.KEY]
+            keys = inputs.kept(job, number, parts)[columns.KEY]
             present.add(_record_hashes(job, record, keys), _partition_of_record())
         present.finish()
         protected = 0
@@ -82,14 +82,12 @@ def _identifies_keys(job: Job, record: Record) -> bool:
     return all(any(expr.meta.eq(pl.col(name)) for expr in unmodified) for name in key_names(job))
 
 
-def _partitions(
-    records: PartitionedSpill, baseline: Baseline, parts: int
-) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+def _partitions(job: Job, inputs: DiffInputs, parts: int) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Yield the records and the known baseline state of each partition of keys."""
-    readers = [SegmentReader(segment) for segment in baseline.segments]
+    readers = [SegmentReader(segment) for segment in inputs.baseline.segments]
     for number in range(parts):
         known = [reader.until(partition_end(number, parts)) for reader in readers]
-        yield records.partition(number, parts), latest_per_key(known, whole=True)
+        yield inputs.kept(job, number, parts), latest_per_key(known, whole=True)
 
 
 def _record_hashes(job: Job, record: Record, keys: pl.Series) -> pl.DataFrame:

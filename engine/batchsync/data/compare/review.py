@@ -15,6 +15,7 @@ import polars as pl
 from batchsync.core.keep import Keep
 from batchsync.data.baseline.segments import SegmentReader, kept_content, latest_per_key, scan_keys
 from batchsync.data.batchfile.changes import CHANGES, Changes
+from batchsync.data.batchfile.pinned_pass import is_pinned, pinned_pass
 from batchsync.data.batchfile.prepare import stage_pass
 from batchsync.data.compare.changed_members import BEFORE_HASHES, BEFORE_LAYOUT, changed_members
 from batchsync.data.compare.classify import PARTITION_ROWS
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
     from batchsync.core.job import Job
     from batchsync.core.vendor_rules import VendorRules
+    from batchsync.data.batchfile.pinned_pass import PinnedPass
+    from batchsync.data.batchfile.prepare import StagePass
     from batchsync.data.frame.known import Baseline
     from batchsync.data.mapping.shapes import Record
     from batchsync.ports import Comparison, KeyRef
@@ -49,7 +52,7 @@ def review(
     """Return the first records of each kind of change, and the members that differ.
 
     Args:
-        job: The job of the comparison, with its source as fetched.
+        job: The job of the comparison, with its source as fetched; that of pinned rows is not read.
         rules: Rules of the job's vendor.
         comparison: The comparison.
         baseline: What it was compared with.
@@ -73,7 +76,12 @@ def review(
     make_private(folder)
     wanted = pl.DataFrame({"key": pl.Series([ref.key for ref in refs], dtype=pl.String)}).unique()
     _write_reviewed(comparison.folder, folder, wanted, every_change=keep is not Keep.FINGERPRINTS)
-    reviewed = stage_pass(job, rules, comparison.folder, Changes(folder), workers)
+    reviewed: StagePass | PinnedPass
+    if is_pinned(comparison.folder):
+        only = pl.read_parquet(folder / "changes.parquet", columns=["key"], glob=False)
+        reviewed = pinned_pass(job, rules, comparison.folder, Changes(folder), only)
+    else:
+        reviewed = stage_pass(job, rules, comparison.folder, Changes(folder), workers)
     records: dict[tuple[str, str], str] = {}
     schema = content_schema(_HASHES, key=pl.String)
     with PartitionedSpill(folder, "hashes", schema) as hashes:

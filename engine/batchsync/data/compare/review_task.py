@@ -88,14 +88,15 @@ def _shown(record: Record, mapped: MappedRecords, shown: pl.DataFrame) -> pl.Dat
 def prepare_content(task: StageTask) -> pl.DataFrame:
     """Return what the job keeps of the rows of a task: `key`, `fingerprint` and the columns of content.
 
+    Rows that changed since they were compared are left out.
+
     Raises:
-        SourceError: If the rows cannot be read, or are other rows than the compared ones.
+        SourceError: If the rows cannot be read.
     """
     compiled = task.spec.compiled
     mapped = apply_record(compiled.record, keyed_rows(task))
-    if not (fingerprints(compiled, mapped) == mapped.heads[names.SENT_FINGERPRINT]).all(ignore_nulls=False):
-        changed_error = source_changed_error(compiled.job)
-        raise changed_error
+    same = (fingerprints(compiled, mapped) == mapped.heads[names.SENT_FINGERPRINT]).fill_null(value=False)
+    mapped = replace(mapped, heads=mapped.heads.filter(same))
     kept = mapped.heads.select(pl.col(names.SENT_KEY).alias("key"), pl.col(names.SENT_FINGERPRINT).alias("fingerprint"))
     content = kept_content(compiled.record, mapped, compiled.job.keep)
     return pl.concat([kept, content], how="horizontal")

@@ -13,6 +13,7 @@ from batchsync.data.batchfile.prepare import stage_pass
 from batchsync.data.compare.review_task import prepare_content
 from batchsync.data.frame import columns
 from batchsync.data.frame.content import COLUMNS_OF, LAYOUT, content_schema, layout_prefix
+from batchsync.errors import SourceError
 from batchsync.util.files import make_private
 from batchsync.util.parquet_writer import ParquetWriter
 
@@ -66,21 +67,22 @@ def write_content(job: Job, rules: VendorRules, comparison: Comparison, workers:
         workers: Task pool.
 
     Returns:
-        A file with the columns `key`, `fingerprint` and those of content; None if there are no such records.
-
-    Raises:
-        SourceError: If the source changed since it was compared.
+        A file with the columns `key`, `fingerprint` and those of content; None if there are no such records, or the
+        source cannot be read any more: then a later run completes them.
     """
     folder = unkept_folder(comparison.folder)
     if job.keep is Keep.FINGERPRINTS or not (folder / "changes.parquet").exists():
         return None
     schema = content_schema(COLUMNS_OF[job.keep], key=pl.String, fingerprint=pl.Binary)
     file = folder / "content.parquet"
-    tasks = stage_pass(job, rules, comparison.folder, Changes(folder), workers).tasks()
-    with (
-        ParquetWriter(file, schema, few=(LAYOUT,)) as out,
-        closing(workers.map_in_order(prepare_content, tasks)) as done,
-    ):
-        for rows in done:
-            out.add(rows)
-    return file
+    try:
+        tasks = stage_pass(job, rules, comparison.folder, Changes(folder), workers).tasks()
+        with (
+            ParquetWriter(file, schema, few=(LAYOUT,)) as out,
+            closing(workers.map_in_order(prepare_content, tasks)) as done,
+        ):
+            for rows in done:
+                out.add(rows)
+    except SourceError:
+        return None
+    return file if file.exists() else None

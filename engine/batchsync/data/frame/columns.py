@@ -25,6 +25,8 @@ SENT_FINGERPRINT = "batchsync:sent_fingerprint"
 OP = "batchsync:op"
 #: Reference of the record, sent to the vendor.
 REF = "batchsync:ref"
+#: Digests of the values of a record that are looked up in the suppression list.
+LISTED_VALUES = "batchsync:listed"
 #: Whether a row is below the watermark.
 BELOW_WATERMARK = "batchsync:old"
 

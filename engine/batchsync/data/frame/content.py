@@ -21,11 +21,14 @@ LAYOUT = "layout"
 HASHES = "hashes"
 #: The record as JSON.
 RECORD = "record"
+#: Beginning of the digest of the batch file that delivered the accepted version; kept by each job, in segments only.
+FILE = "file"
+FILE_DIGITS = 16
 #: All columns of content.
-CONTENT: dict[str, type[pl.DataType]] = {LAYOUT: pl.String, HASHES: pl.Binary, RECORD: pl.String}
+CONTENT: dict[str, type[pl.DataType]] = {LAYOUT: pl.String, HASHES: pl.Binary, RECORD: pl.String, FILE: pl.String}
 #: Bytes of the hash of a member.
 HASH_BYTES = 4
-#: Columns by what a job keeps.
+#: Columns of row manifests by what a job keeps.
 COLUMNS_OF = {
     Keep.FINGERPRINTS: (),
     Keep.MEMBERS: (LAYOUT, HASHES),

@@ -47,7 +47,9 @@ def translate_disk_errors(doing: str) -> Iterator[None]:
         raise UnavailableError(f"{doing} stopped: {reason}", hint=hint) from None
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException) as error:
         if "No space left" in str(error):
-            raise UnavailableError(f"{doing} stopped: the disk is full", hint=_FULL_HINT) from None
+            raise UnavailableError(
+                f"{doing} stopped: the disk is full", hint=_FULL_HINT, name="environment.disk_full"
+            ) from None
         hint = "Run `batchsync doctor`; if the job and its files are valid, please report this as a defect."
         raise UnavailableError(f"{doing} stopped in the columnar engine ({type(error).__name__})", hint=hint) from None
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from batchsync.core.batch import Verdict
+from batchsync.core.batch import WITHHELD, Verdict
 from batchsync.core.naming import row_manifest_key
 from batchsync.core.row_outcome import OutcomeCounts, RowOutcome
 from batchsync.core.vendor_rules import DefaultOutcome
@@ -71,7 +71,10 @@ def join_outcomes(
     answers: pl.DataFrame | None = None
     unattributed = 0
     if batch.verdict in _NONE_APPLIED:
-        verdicts = _all(manifest, RowOutcome.REJECTED, batch.vendor_status or str(batch.verdict), retry=True)
+        withheld = batch.reason if batch.reason.startswith(WITHHELD) else ""
+        verdicts = _all(
+            manifest, RowOutcome.REJECTED, batch.vendor_status or withheld or str(batch.verdict), retry=True
+        )
     elif batch.verdict is Verdict.DECLARED:
         verdicts = _declared(batch, rules, downloads, manifest)
     elif batch.verdict is Verdict.RESENT:

@@ -162,18 +162,22 @@ def _key(job: Job, schema: dict[str, pl.DataType]) -> tuple[tuple[Leaf, ...], li
         return (Leaf(0, "key", parsed[0], parsed[1], _STRING, None),), []
     missing = [item for item in source.key if item not in schema]
     if missing:
-        return (), [_unknown_column("key", item, job, schema) for item in missing]
+        places = dict(zip(source.key, source.key_places, strict=False))
+        return (), [_unknown_column("key", item, job, schema, places.get(item)) for item in missing]
     leaves = [Leaf(i, "key", pl.col(item), schema[item], _STRING, None) for i, item in enumerate(source.key)]
     nested = [leaf for leaf in leaves if not is_convertible(leaf.kind, Kind.STRING)]
     if nested:
         message = f"key: {' and '.join(source.key)} holds {str(nested[0].kind).lower()}, which cannot be a key"
-        return (), [problem("key_kind", message, source.place, "Use columns of strings, numbers or dates.")]
+        place = source.key_places[nested[0].index] if source.key_places else source.place
+        return (), [problem("key_kind", message, place, "Use columns of strings, numbers or dates.")]
     return tuple(leaves), []
 
 
 def _column_problems(job: Job, schema: dict[str, pl.DataType]) -> list[Problem]:
     """Return a problem for each column named outside of expressions that is missing or has no order."""
     named = [("send.since", job.send.since)] if job.send.since else []
+    if job.suppress is not None:
+        named.append(("suppress.matches", job.suppress.column))
     if job.source.duplicates.startswith("by:"):
         named.append(("source.duplicates", job.source.duplicates.removeprefix("by:")))
     missing = [_unknown_column(option, item, job, schema) for option, item in named if item not in schema]

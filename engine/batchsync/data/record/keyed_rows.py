@@ -11,7 +11,7 @@ which pickles every task by itself.
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ import polars as pl
 
 from batchsync.data.frame import columns
 from batchsync.data.frame.ordering import greatest
+from batchsync.data.frame.suppressed import LISTED, digest_of_value, listed_digests
 from batchsync.data.mapping.escape import escaped
 from batchsync.data.mapping.evaluate import evaluate
 from batchsync.data.record.contract_counts import count_contract
@@ -54,6 +55,7 @@ class TaskSpec:
         checks: Checks of the records; none if nothing is validated.
         watermark: Value of `send: since` below which rows are not mapped; None maps all.
         former: Whether the baseline holds fingerprints of version 1.
+        listed: Digests of the values on the suppression list of the job; None without a list.
     """
 
     compiled: CompiledJob
@@ -62,6 +64,7 @@ class TaskSpec:
     checks: tuple[Check, ...] = ()
     watermark: str | None = None
     former: bool = False
+    listed: Path | None = None
 
     def __reduce__(self) -> tuple[Callable[[bytes], TaskSpec], tuple[bytes]]:
         """Return how to load the specification from bytes, which are the same in each task."""
@@ -76,16 +79,22 @@ class TaskSpec:
             lookup.table.write_ipc(partial)
             path = partial.replace(self.folder / f"lookup-{sha256_of_file(partial)}.arrow")
             tables.append((lookup.left, lookup.right, path))
-        return pickle.dumps((self.compiled, self.folder, tables, self.checks, self.watermark, self.former))
+        return pickle.dumps((self.compiled, self.folder, tables, self.checks, self.watermark, self.former, self.listed))
 
 
 @lru_cache(maxsize=_CACHED)
 def _loaded(spec: bytes) -> TaskSpec:
     """Return a pickled specification; cached per process by its bytes. Called only while a task is unpickled."""
-    compiled, folder, tables, checks, watermark, former = pickle.loads(spec)  # noqa: S301 - of a process of ours
+    compiled, folder, tables, checks, watermark, former, listed = pickle.loads(spec)  # noqa: S301 - of a process of ours
     lookups = tuple(Lookup(left, right, pl.scan_ipc(path, glob=False).collect()) for left, right, path in tables)
     return TaskSpec(
-        compiled=compiled, folder=folder, lookups=lookups, checks=checks, watermark=watermark, former=former
+        compiled=compiled,
+        folder=folder,
+        lookups=lookups,
+        checks=checks,
+        watermark=watermark,
+        former=former,
+        listed=listed,
     )
 
 
@@ -109,6 +118,7 @@ class Keyed:
         watermark: Greatest value of `send: since` as a series of one value; None without `since`.
         matches: How often each join found a row.
         contract: What was counted for the contract of the source; None if it has none.
+        listed: Keys of rows that are on the suppression list of the job, with the column `KEY`.
     """
 
     rows: pl.DataFrame
@@ -118,6 +128,7 @@ class Keyed:
     watermark: pl.Series | None
     matches: tuple[JoinMatches, ...] = ()
     contract: PartitionCounts | None = None
+    listed: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={columns.KEY: pl.String}))
 
 
 def prepare_keys(task: KeyTask) -> Keyed:
@@ -158,7 +169,17 @@ def read_keys(spec: TaskSpec, part: Partition) -> Keyed:
         watermark=watermark,
         matches=tuple(matches),
         contract=counted,
+        listed=_listed_keys(spec, kept),
     )
+
+
+def _listed_keys(spec: TaskSpec, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the keys of rows that are on the suppression list of the job."""
+    suppress = spec.compiled.job.suppress
+    if spec.listed is None or suppress is None:
+        return pl.DataFrame(schema={columns.KEY: pl.String})
+    values = rows.select(columns.KEY, digest_of_value(suppress.column).alias(LISTED))
+    return values.join(listed_digests(spec.listed), on=LISTED, how="semi").select(columns.KEY).unique()
 
 
 def canonical_key(values: list[pl.Expr]) -> pl.Expr:

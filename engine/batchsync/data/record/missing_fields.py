@@ -81,6 +81,8 @@ def named_columns(job: Job) -> Iterator[str]:
         yield job.source.duplicates.removeprefix("by:")
     if job.source.contract is not None:
         yield from job.source.contract.names
+    if job.suppress is not None:
+        yield job.suppress.column
 
 
 def _expressions(job: Job) -> Iterator[Expression]:

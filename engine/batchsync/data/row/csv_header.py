@@ -50,7 +50,7 @@ def read_header(file: TextFile, delimiter: str, dialect: CsvDialect) -> tuple[st
         return dialect.columns
     if row is None:
         hint = "Export it again; a file without rows still needs its header line."
-        raise SourceError(f"{file.path} is empty: it has no header line", hint=hint)
+        raise SourceError(f"{file.path} is empty: it has no header line", hint=hint, name="source.empty")
     if found := _SEP_LINE.fullmatch(row.text):
         hint = f"Remove the line, or set source.skip_rows: {row.line} and source.delimiter: {found[1] or delimiter!r}."
         raise csv_file.error(row.line, 0, "the line is Excel's sep= line, not the header", hint)
@@ -96,7 +96,7 @@ def _first_row(file: TextFile, csv_file: CsvFile) -> CsvRow | None:
         if rows or is_whole:
             return rows[0] if rows else None
     hint = "Check source.skip_rows and source.comment."
-    raise SourceError(f"{file.path} has no header in its first {LINE_MAX} bytes", hint=hint)
+    raise SourceError(f"{file.path} has no header in its first {LINE_MAX} bytes", hint=hint, name="source.csv")
 
 
 def likely_delimiter(columns: tuple[str, ...], delimiter: str) -> str | None:

@@ -54,7 +54,7 @@ class CsvFile:
             hint: What to do.
         """
         place = f"row {row}" if row else "the header"
-        return SourceError(f"{self.path}:{line} ({place}): {problem}", hint=hint)
+        return SourceError(f"{self.path}:{line} ({place}): {problem}", hint=hint, name="source.csv")
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ def require_opened(state: FileState, fence: PathFence) -> None:
         os.close(descriptor)
     if not is_same:
         hint = "Run the command again when no other process replaces the file."
-        raise SourceError(f"{state.path} was replaced while it was opened", hint=hint)
+        raise SourceError(f"{state.path} was replaced while it was opened", hint=hint, name="source.changed")
 
 
 def _is_of_kernel(path: Path, device: int) -> bool:
@@ -117,7 +117,7 @@ def require_unchanged(states: Iterable[FileState]) -> None:
         now = state_of(before.path)
         if (now.inode, now.size, now.modified) != (before.inode, before.size, before.modified):
             hint = "Run the command again when no other process writes the file; replace it by a rename."
-            raise SourceError(f"{before.path} was changed while it was read", hint=hint)
+            raise SourceError(f"{before.path} was changed while it was read", hint=hint, name="source.changed")
 
 
 def access_error(path: Path, error: OSError, fence: PathFence | None = None) -> SourceError:
@@ -125,10 +125,14 @@ def access_error(path: Path, error: OSError, fence: PathFence | None = None) -> 
     if isinstance(error, FileNotFoundError):
         if (link := _dangling_link(path)) is not None:
             hint = "Restore the file that it points to, or point it to another file."
-            return SourceError(f"{link} is a link to {link.readlink()}, which does not exist", hint=hint)
-        return SourceError(f"{path} does not exist", hint=_missing_file_hint(path, fence))
+            return SourceError(
+                f"{link} is a link to {link.readlink()}, which does not exist", hint=hint, name="source.missing"
+            )
+        return SourceError(f"{path} does not exist", hint=_missing_file_hint(path, fence), name="source.missing")
     if isinstance(error, PermissionError):
-        return SourceError(f"{path}: permission denied", hint="Give this user permission to read it.")
+        return SourceError(
+            f"{path}: permission denied", hint="Give this user permission to read it.", name="source.permission"
+        )
     return SourceError(f"{path} cannot be read: {error.strerror}", hint="Check source.path.")
 
 

@@ -175,7 +175,7 @@ def _check_line(path: Path, number: int, line: bytes, schema: Mapping[str, pl.Da
     found = _parse_line(path, number, line)
     for name, dtype in schema.items():
         if problem := misread(found.get(name), dtype, name):
-            raise SourceError(f"{path}:{number}: {problem.message}", hint=problem.hint)
+            raise SourceError(f"{path}:{number}: {problem.message}", hint=problem.hint, name="source.jsonl")
 
 
 def _raise_first_error(path: Path, schema: Mapping[str, pl.DataType] | None = None) -> None:
@@ -200,7 +200,7 @@ def _raise_first_error(path: Path, schema: Mapping[str, pl.DataType] | None = No
         found = _conflicts(kinds)
     if found:
         first = min(found.values(), key=lambda problem: problem.line)
-        raise SourceError(f"{path}:{first.line}: {first.message}", hint=first.hint)
+        raise SourceError(f"{path}:{first.line}: {first.message}", hint=first.hint, name="source.jsonl")
 
 
 def _kinds_of(path: Path) -> dict[str, MemberKinds]:
@@ -252,7 +252,9 @@ def _parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         if _depth(line) > LEVELS_MAX + 1:  # the line itself is an object
             hint = "Export it flatter, or leave the member out."
-            raise SourceError(f"{location}: the line is nested more than {LEVELS_MAX} levels deep", hint=hint)
+            raise SourceError(
+                f"{location}: the line is nested more than {LEVELS_MAX} levels deep", hint=hint, name="source.jsonl"
+            )
         found = json.loads(
             line,
             parse_constant=_refuse_constant,
@@ -265,20 +267,22 @@ def _parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
     except UnicodeEncodeError:
         hint = "Export the text without escapes; a text truncated in the middle of an emoji is the usual cause."
         problem = "the line contains an unpaired surrogate (\\ud800 to \\udfff)"
-        raise SourceError(f"{location}: {problem}", hint=hint) from None
+        raise SourceError(f"{location}: {problem}", hint=hint, name="source.jsonl") from None
     except _DuplicateMemberError as error:
         hint = "Export each member once: readers differ in which of the two values they take."
-        raise SourceError(f"{location}: {error}", hint=hint) from None
+        raise SourceError(f"{location}: {error}", hint=hint, name="source.jsonl") from None
     except _InvalidNumberError as error:
         raise SourceError(
-            f"{location}: {error}", hint="Write null, a valid JSON number, or the number as text, in quotes."
+            f"{location}: {error}",
+            hint="Write null, a valid JSON number, or the number as text, in quotes.",
+            name="source.jsonl",
         ) from None
     except (ValueError, RecursionError) as error:
         expected = "UTF-8" if isinstance(error, UnicodeDecodeError) else "JSON"
-        raise SourceError(f"{location}: the line is not {expected}", hint=hint) from None
+        raise SourceError(f"{location}: the line is not {expected}", hint=hint, name="source.jsonl") from None
     if not isinstance(found, dict):
         hint = "Each line must be one JSON object; an array or a pretty-printed document is not JSON lines."
-        raise SourceError(f"{location}: the line is not a JSON object", hint=hint) from None
+        raise SourceError(f"{location}: the line is not a JSON object", hint=hint, name="source.jsonl") from None
     return found
 
 

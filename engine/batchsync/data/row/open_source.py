@@ -127,7 +127,9 @@ def _require_digest(path: Path, digest: str, reader: RowReader) -> None:
     """Raise an error if a landed file is not the one that was fetched."""
     with reader.translate_errors(path):
         if sha256_of_file(path) != digest:
-            raise SourceError(f"{path} was changed after it was fetched", hint="Run the same command again.")
+            raise SourceError(
+                f"{path} was changed after it was fetched", hint="Run the same command again.", name="source.changed"
+            )
 
 
 def _inside(path: Path, folder: str) -> Path:
@@ -202,7 +204,9 @@ def _locate(path: str, source: Source) -> list[Path]:
     matches = _matches(expanded, folder)
     found = sorted(file for file in (Path(folder) / match for match in matches) if not file.is_dir())
     if not found:
-        raise SourceError(f"no file matches {path}", hint=f"Check {folder}; paths are relative to jobs.yaml.")
+        raise SourceError(
+            f"no file matches {path}", hint=f"Check {folder}; paths are relative to jobs.yaml.", name="source.missing"
+        )
     return found
 
 

@@ -133,6 +133,7 @@ def _encoding_error(file: TextFile, line: int) -> SourceError:
     return SourceError(
         f"{file.path}:{line}: a byte on this line is not valid {file.encoding}",
         hint="Declare source.encoding (cp1252 for most exports of Windows), or export the file as UTF-8.",
+        name="source.encoding",
     )
 
 
