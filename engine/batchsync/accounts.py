@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,14 @@ from batchsync.spec.file_fingerprint import FileFingerprint, fingerprint_of
 from batchsync.spec.include import included_files
 from batchsync.spec.vendor_spec import vendor_entry_point
 from batchsync.storage.known_locations import KnownLocations
-from batchsync.util.files import read_secret
+from batchsync.util.files import read_secret, sha256_of
 from batchsync.util.plugins import VENDORS, load_plugin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from batchsync.core.deployment import Deployment
+    from batchsync.core.job import Job
     from batchsync.core.object_storage import Storage
     from batchsync.core.query import Database
     from batchsync.core.vendor_rules import VendorRules
@@ -54,6 +56,17 @@ class Accounts:
         references = {name: text for name, text in connection.credentials.items() if name == rules.account_credential}
         known = resolve_credentials(replace(connection, credentials=references), self.environ, read_secret)
         return [rules.name, connection.base_url.rstrip("/"), *known.values()]
+
+    def account_id(self, job: Job, connection: Connection, rules: VendorRules) -> str:
+        """Return a short id of the account and target that a job sends to.
+
+        Args:
+            job: The job.
+            connection: Its connection.
+            rules: Rules of its vendor.
+        """
+        identity = [self.names(connection, rules), sorted(rules.identity_fields(job.target).items())]
+        return sha256_of(json.dumps(identity).encode())[:16]
 
     def login(self, database: Database) -> Mapping[str, str]:
         """Return what the references of a database stand for; the port `Logins`.

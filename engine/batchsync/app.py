@@ -5,7 +5,6 @@ Adapters are imported where they are created, so that a command pays only for wh
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
@@ -34,7 +33,6 @@ from batchsync.spec import Choice, fill_in_lines, load
 from batchsync.spec.vendor_spec import load_vendor
 from batchsync.storage.local_folder import LocalFolder
 from batchsync.system_clock import SystemClock
-from batchsync.util.files import sha256_of
 from batchsync.util.suggestions import names_hint
 
 if TYPE_CHECKING:
@@ -352,12 +350,7 @@ class App:
 
     def account_id(self, job: Job) -> str:
         """Return a short id of the account and target that a job sends to. Each has its own baseline."""
-        connection = self.connection_of(job)
-        rules = self.rules_of(job)
-        identity = json.dumps(
-            [self._accounts.names(connection, rules), sorted(rules.identity_fields(job.target).items())]
-        )
-        return sha256_of(identity.encode())[:16]
+        return self._accounts.account_id(job, self.connection_of(job), self.rules_of(job))
 
     def connection_of(self, job: Job) -> Connection:
         """Return the connection of a job."""

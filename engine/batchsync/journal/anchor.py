@@ -164,6 +164,32 @@ def accept_older(folder: Path, anchors: Path | None, *, reason: str, at: datetim
         return found
 
 
+def accept_restored(folder: Path, anchors: Path | None, *, reason: str, at: datetime) -> int:
+    """Record the mark of a journal that was restored from a backup, and the reason if it is to be used though older.
+
+    Args:
+        folder: The state folder.
+        anchors: Folder of anchors; None if there is none.
+        reason: Why it is to be used; empty if it is not older. Kept in the journal.
+        at: Time of the restore.
+
+    Returns:
+        The number of its transactions.
+
+    Raises:
+        StateError: If the journal is damaged.
+    """
+    with Journal.open(folder) as journal:
+        anchor = Anchor.of(journal, anchors) if anchors is not None else None
+        if reason:
+            older = anchor.older() if anchor is not None else None
+            found = older or OlderState(serial=journal.serial, newest=journal.serial, other="")
+            journal.accept_older(uuid4().hex, found, f"restored from a backup: {reason}", at)
+        if anchor is not None:
+            anchor.write(replace(journal.mark(), runs=journal.runs_with_batches()))
+        return journal.serial
+
+
 def _open_identified(folder: Path) -> Journal:
     """Return the journal of a folder with an id of its own; journals of earlier versions have none."""
     journal = Journal.open(folder, journal_id=uuid4().hex)

@@ -69,6 +69,14 @@ _DELETE_COORDINATION = (
 class Pruning(ErasureWrites):
     """Deletion of old rejects, runs, events, ticks and approvals; a base of `Journal`."""
 
+    def baseline_jobs(self) -> tuple[str, ...]:
+        """Return the jobs that have a baseline."""
+        return tuple(str(row["job"]) for row in self._rows("SELECT DISTINCT job FROM segments ORDER BY job"))
+
+    def runs_count(self, job: str) -> int:
+        """Return the number of kept runs of a job."""
+        return int(self._rows("SELECT count(*) AS runs FROM runs WHERE job = ?", [job])[0]["runs"])
+
     def prune(self, job: str, expired: Expired, *, epoch: int | None = None) -> int:
         """Delete what is expired of a job, in transactions of at most `RUNS_AT_ONCE` runs.
 

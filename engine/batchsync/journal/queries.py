@@ -107,14 +107,6 @@ class Queries(BatchTimes):
         entries = (self.baseline(job, row["account_id"]) for row in found)
         return tuple(entry for entry in entries if entry is not None)
 
-    def baseline_jobs(self) -> tuple[str, ...]:
-        """Return the jobs that have a baseline."""
-        return tuple(str(row["job"]) for row in self._rows("SELECT DISTINCT job FROM segments ORDER BY job"))
-
-    def runs_count(self, job: str) -> int:
-        """Return the number of kept runs of a job."""
-        return int(self._rows("SELECT count(*) AS runs FROM runs WHERE job = ?", [job])[0]["runs"])
-
     def has_open_batches(self, run: str) -> bool:
         """Return whether a batch of the run is not delivered. Called at every delivery, so it reads one row only."""
         return bool(self._rows("SELECT 1 FROM batches WHERE run = ? AND phase <> 'delivered' LIMIT 1", [run]))

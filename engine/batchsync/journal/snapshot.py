@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from uuid import uuid4  # noqa: TID251 - ids of acceptances, in no idempotency key and sent to no vendor
 
-from batchsync.core.state_age import OlderState
 from batchsync.journal import files
-from batchsync.journal.anchor import Anchor
+from batchsync.journal.anchor import Anchor, accept_restored
 from batchsync.journal.journal import Journal
 from batchsync.journal.sqlite_errors import damaged
 from batchsync.util.files import fsync_file, fsync_folder
@@ -98,14 +95,6 @@ def install_journal(file: Path, folder: Path, anchors: Path | None, *, reason: s
     final.with_suffix(".anchor").unlink(missing_ok=True)
     for suffix in ("-wal", "-shm"):
         final.with_name(final.name + suffix).unlink(missing_ok=True)
-    os.replace(file, final)  # noqa: PTH105 - the rename is the step that restores
+    file.replace(final)
     fsync_folder(folder)
-    with Journal.open(folder) as journal:
-        anchor = Anchor.of(journal, anchors) if anchors is not None else None
-        if reason:
-            older = anchor.older() if anchor is not None else None
-            found = older or OlderState(serial=journal.serial, newest=journal.serial, other="")
-            journal.accept_older(uuid4().hex, found, f"restored from a backup: {reason}", at)
-        if anchor is not None:
-            anchor.write(replace(journal.mark(), runs=journal.runs_with_batches()))
-        return journal.serial
+    return accept_restored(folder, anchors, reason=reason, at=at)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 #: Result of the last backup, in the state folder.
 STATUS = "backup.json"
 #: Secret with which forgotten keys are hashed; without it their rows would be sent again.
-_SECRET = "forget.key"  # noqa: S105 - the name of a file
+_FORGET_KEY = "forget.key"
 #: How often a snapshot begins anew because an object of it was deleted meanwhile.
 _ATTEMPTS = 3
 
@@ -122,13 +122,13 @@ def _contents(
     keys = set[str]()
     for job in {*store.jobs(), *store.baseline_jobs()}:
         keys |= files_in_use(job, store) | segments_in_use(job, store)
-    if source.objects.head(_SECRET) is not None:
-        keys.add(_SECRET)
+    if source.objects.head(_FORGET_KEY) is not None:
+        keys.add(_FORGET_KEY)
     for key in sorted(keys):
         with source.objects.get(key) as path:
             content = known.get(key)
             # Objects of a key never change, but for one that was damaged, which has another size or is written again.
-            if key == _SECRET or content is None or content.size != path.stat().st_size:
+            if key == _FORGET_KEY or content is None or content.size != path.stat().st_size:
                 content = _content(path)
         yield key, content
 

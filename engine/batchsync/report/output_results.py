@@ -19,6 +19,29 @@ RESULTS: dict[str, tuple[Members, ...]] = {
             "written": ("[text]", "Files that were written."),
             "notes": NOTES,
         },
+        {
+            "written": ("[text]", "Files that were written."),
+            "key": ("any", "Column or columns of the key."),
+            "guessed": ("{any}", "Proposed values by member."),
+            "missing": ("{any}", "Members without a proposal, with the reason."),
+            "unused": ("[text]", "Columns that no member uses."),
+            "problems": ("any", "Problems of the written files."),
+        },
+    ),
+    "fmt": (
+        {
+            "changed": ("[text]", "Files that are formatted otherwise."),
+            "unchanged": ("any", "Files that need no change."),
+            "written": ("bool", "Whether they were written."),
+        },
+    ),
+    "explain": (OBJECTS["error_code"], {"codes": ("[error_code]", "All codes.")}),
+    "test": (
+        {
+            "tests": ("[test_case]", "Tests and scenarios."),
+            "counts": ("{int}", "Tests by outcome."),
+            "notes": NOTES,
+        },
     ),
     "validate": (
         {
@@ -251,6 +274,8 @@ EVENTS: dict[str, tuple[Members, ...]] = {
     "check": (OBJECTS["check"],),
     "job_state": (OBJECTS["job_state"],),
     "snapshot": (OBJECTS["snapshot"],),
+    "error_code": (OBJECTS["error_code"],),
+    "test": (OBJECTS["test_case"],),
     "forgotten": (OBJECTS["forgotten"],),
     "run": (OBJECTS["run"],),
     "acceptance": (OBJECTS["acceptance"],),

@@ -164,17 +164,20 @@ def with_references(schema: Schema) -> Schema:
         # References of the alternatives are one alternative of the whole.
         flat = [form for item in forms for form in (item["anyOf"] if _is_referenced(item) else [item])]
         return schema | {"anyOf": [form for index, form in enumerate(flat) if form not in flat[:index]]}
-    if isinstance(schema.get("type"), list):
-        # Several types are those of a value of the user's own, in which any string is one.
-        return schema
-    is_scalar = schema.get("type") in _SCALARS or "enum" in schema or "const" in schema
+    is_scalar = bool(_types(schema) & _SCALARS) or "enum" in schema or "const" in schema
     return or_reference(schema) if is_scalar and not _takes_references(schema) else schema
+
+
+def _types(schema: Schema) -> set[str]:
+    """Return the JSON types that a schema names."""
+    found = schema.get("type", ())
+    return {found} if isinstance(found, str) else {*found}
 
 
 def _takes_references(schema: Schema) -> bool:
     """Return whether a schema accepts all references, because it accepts every string of some length."""
     narrow = {"pattern", "enum", "const"} & set(schema)
-    return schema.get("type") == "string" and not narrow and schema.get("maxLength", TEXT_MAX) >= TEXT_MAX
+    return "string" in _types(schema) and not narrow and schema.get("maxLength", TEXT_MAX) >= TEXT_MAX
 
 
 def _is_referenced(schema: Schema) -> bool:
