@@ -188,8 +188,7 @@ class App:
         Returns:
             Problems, and notes on what was not checked.
         """
-        problems: list[Problem] = []
-        notes: list[str] = []
+        problems, notes = list[Problem](), list[str]()
         if unchecked := self.deployment.unchecked:
             notes.append(f"not checked, because values come from the environment: {', '.join(unchecked)}")
         for job in self.deployment.jobs if jobs is None else jobs:

@@ -55,6 +55,15 @@ class Coordination(Queries):
             approval = {"job": job, "plan": plan, "reason": codec.clean(reason), "at": codec.to_iso(at)}
             db.table("approvals").insert(approval, replace=True)
 
+    def approved(self, job: str, plan: str) -> bool:
+        """Return whether the plan is approved."""
+        return self.approval(job, plan) is not None
+
+    def applied_run(self, plan_file: str, job: str) -> str:
+        """Return the run in which a job of a plan file was applied; empty if it was not."""
+        found = self._rows("SELECT run FROM applied_plans WHERE plan_file = ? AND job = ?", [plan_file, job])
+        return str(found[0]["run"]) if found else ""
+
     def accept_older(self, acceptance: str, found: OlderState, reason: str, at: datetime) -> None:
         """Record that a person accepts a restored or copied state.
 

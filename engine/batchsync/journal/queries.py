@@ -305,19 +305,10 @@ class Queries(BatchTimes):
         latest = self._rows("SELECT max(tick_at) AS at FROM ticks WHERE job = ?", [job])[0]["at"]
         return codec.from_iso(latest) if latest is not None else None
 
-    def approved(self, job: str, plan: str) -> bool:
-        """Return whether the plan is approved."""
-        return self.approval(job, plan) is not None
-
     def approval(self, job: str, plan: str) -> Approval | None:
         """Return the approval of a plan, or None."""
         found = self._rows("SELECT at, reason FROM approvals WHERE job = ? AND plan = ?", [job, plan])
         return Approval(at=codec.from_iso(found[0]["at"]), reason=str(found[0]["reason"])) if found else None
-
-    def applied_run(self, plan_file: str, job: str) -> str:
-        """Return the run in which a job of a plan file was applied; empty if it was not."""
-        found = self._rows("SELECT run FROM applied_plans WHERE plan_file = ? AND job = ?", [plan_file, job])
-        return str(found[0]["run"]) if found else ""
 
     def lease_row(self, job: str) -> LeaseRow | None:
         """Return the recorded lease of a job, or None. Whether its holder is alive, only the kernel lock shows."""
