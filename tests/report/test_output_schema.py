@@ -70,5 +70,5 @@ def test_published_schema_allows_members_of_later_versions() -> None:
 def test_page_describes_every_result_object_and_event() -> None:
     page = (DOCS / "json-output.md").read_text(encoding="utf-8")
     assert output_page() in page, "run `make docs`"
-    assert all(f"`batchsync {name}`" in page for name in RESULTS)
+    assert all(f"### `{name}`" in page for name in RESULTS)
     assert all(f"**{name}**" in page for name in (*EVENTS, *OBJECTS))

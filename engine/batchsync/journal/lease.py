@@ -104,7 +104,8 @@ def hold_all(folder: Path, jobs: Iterable[str]) -> Iterator[None]:
             except BlockingIOError:
                 raise LockedError(f"job {job} is being run by another process", hint="Wait until it ends.") from None
             except OSError as error:
-                raise unreachable_error(path, error) from error
+                unreachable = unreachable_error(path, error)
+                raise unreachable from error
         yield
     finally:
         for descriptor in held:

@@ -78,16 +78,11 @@ def back_up(source: BackupSource, place: BackupPlace, at: datetime, *, complete:
         StateError: If there is no state, or it is damaged.
         UnavailableError: If the place cannot be used.
     """
-    for attempt in range(_ATTEMPTS):
-        try:
+    for _ in range(_ATTEMPTS):
+        # A run that ended after the journal was copied may have deleted what no later command needs.
+        with suppress(FileNotFoundError):
             return _snapshot(source, place, at, complete=complete)
-        except FileNotFoundError:
-            # A run that ended after the journal was copied deleted what no later command needs.
-            if attempt == _ATTEMPTS - 1:
-                raise UnavailableError(
-                    f"{source.state} changes too quickly to be backed up", hint="run the command again"
-                ) from None
-    raise AssertionError
+    raise UnavailableError(f"{source.state} changes too quickly to be backed up", hint="run the command again")
 
 
 def _snapshot(source: BackupSource, place: BackupPlace, at: datetime, *, complete: bool) -> Snapshot:

@@ -56,7 +56,7 @@ RESULTS: dict[str, tuple[Members, ...]] = {
             "notes": NOTES,
         },
     ),
-    "plan": (PLANS,),
+    "plan": (PLANS | {"plan_file?": ("plan_file", "The plan file, with --out.")},),
     "preview": (
         {
             "job": JOB,

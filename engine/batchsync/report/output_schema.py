@@ -84,7 +84,7 @@ def output_page() -> str:
     """Return the description of all JSON output as Markdown."""
     parts = ["## Envelope", "", _table(OBJECTS["envelope"]), "", "## Results"]
     for command, forms in RESULTS.items():
-        parts += ["", f"### `batchsync {command}`"]
+        parts += ["", f"### `{command}`"]
         parts += ["", "The schema itself, or with --write:"] if command in DOCUMENTS else []
         for number, members in enumerate(forms):
             parts += ["", *(["or", ""] if number else []), _table(members)]
