@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.wrappers import Request, Response
 
 from batchsync_mocks import exact_numbers
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BODY_LIMIT = 1 << 20
+#: Bytes of the largest file whose ETag is its MD5.
+_HASHED_BYTES = 8 << 20
 
 
 class BadBodyError(Exception):
@@ -61,15 +66,41 @@ def storage_error(refusal: Refusal) -> Response:
     return Response(document, refusal.status, content_type="application/xml")
 
 
-def file_response(file: Path, content_type: str) -> Response:
-    """Return a streamed response with a file and its Content-Length.
+def file_response(request: Request, file: Path, content_type: str, *, modified: float) -> Response:
+    """Return a streamed response with a stored file or the range of it that a request asks for.
+
+    Args:
+        request: The request, whose `Range` and `If-...` headers are honoured.
+        file: The file.
+        content_type: Its type.
+        modified: When it was stored, in epoch seconds of the vendor's clock.
 
     Raises:
         FileNotFoundError: If the file does not exist.
     """
-    response = stream_response(file.open("rb"), content_type)
-    response.content_length = file.stat().st_size
-    return response
+    stream = file.open("rb")
+    size = file.stat().st_size
+    response = stream_response(stream, content_type)
+    response.content_length = size
+    response.last_modified = datetime.fromtimestamp(int(modified), UTC)
+    response.set_etag(_etag(file, size, modified))
+    try:
+        return response.make_conditional(request, accept_ranges=True, complete_length=size)
+    except RequestedRangeNotSatisfiable:
+        response.close()
+        more = (("RangeRequested", request.headers.get("Range", "")), ("ActualObjectSize", str(size)))
+        message = "The requested range is not satisfiable"
+        return storage_error(Refusal(status=416, code="InvalidRange", message=message, more=more))
+
+
+def _etag(file: Path, size: int, modified: float) -> str:
+    """Return the MD5 of a file, as storage does for what was uploaded in one part; of a large one another digest."""
+    digest = hashlib.md5(usedforsecurity=False)
+    if size > _HASHED_BYTES:
+        digest.update(f"{size} {modified}".encode())
+        return f"{digest.hexdigest()}-{size // _HASHED_BYTES + 1}"
+    digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def stream_response(stream: IO[bytes] | GzipFile, content_type: str) -> Response:
@@ -83,6 +114,12 @@ def stream_response(stream: IO[bytes] | GzipFile, content_type: str) -> Response
     response = Response(pieces(), 200, content_type=content_type)
     response.call_on_close(stream.close)
     return response
+
+
+def origin_of(request: Request) -> str:
+    """Return scheme and host by which a client reaches the mock, for URLs: behind a TLS proxy that of the proxy."""
+    scheme = request.headers.get("X-Forwarded-Proto", request.scheme).partition(",")[0].strip().lower()
+    return f"{scheme if scheme in {'http', 'https'} else request.scheme}://{request.host}"
 
 
 def read_body(request: Request) -> bytes:

@@ -136,6 +136,10 @@ class _QuietHandler(WSGIRequestHandler):
     def log_error(self, format: str, *args: object) -> None:  # noqa: A002 - the name the base class gives it
         """Log nothing: only the client's connection fails here."""
 
+    def handle_expect_100(self) -> bool:
+        """Send nothing: Werkzeug itself sends `100 Continue`, and a client may take a second one for the response."""
+        return True
+
     def run_wsgi(self) -> None:
         """Handle a single request per connection: a fault may have closed the connection."""
         super().run_wsgi()

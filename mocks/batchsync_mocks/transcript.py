@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import deque
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 
 MAX_ENTRIES = 20_000
 _HIDDEN_HEADERS = {"host", "authorization", "cookie", "connection"}
-_HIDDEN_QUERY = {"X-Goog-Signature", "X-Goog-Credential", "Signature", "AWSAccessKeyId"}
+_HIDDEN_QUERY = {
+    *("X-Goog-Signature", "X-Goog-Credential", "X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token"),
+    *("Signature", "AWSAccessKeyId"),
+}
+#: A signature that covers host and port.
+_SIGNATURE_OF_HOST = re.compile(rb"X-Amz-Signature=[0-9a-f]{64}")
 _VARYING_HEADERS = {"date", "server", "connection", "content-length"}
 
 
@@ -68,7 +74,8 @@ class Transcript:
         if response.is_streamed:
             response.response = _with_digest(response.response, entry)
             return
-        entry["digest"] = _digest([response.get_data().replace(request.host.encode(), b"host")])
+        body = response.get_data().replace(request.host.encode(), b"host")
+        entry["digest"] = _digest([_SIGNATURE_OF_HOST.sub(b"", body)])
 
     def lines(self) -> Iterator[str]:
         """Yield the entries as JSON lines."""

@@ -15,7 +15,7 @@ from batchsync_mocks.eager_work import EagerWork
 from batchsync_mocks.switches import with_switches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from werkzeug.wrappers import Request
@@ -106,6 +106,12 @@ class Vendor(abc.ABC):
         at = self.next_change(batch) if self.clock.auto else None
         if at is not None and at - self.clock.now() <= LONGEST_JUMP:
             self.clock.advance_to(at)
+
+    def on_polled_together(self, batches: Iterable[Batch]) -> None:
+        """Advance an automatic clock to the earliest status change of batches that were polled by a list."""
+        changes = [at for batch in batches if (at := self.next_change(batch)) is not None] if self.clock.auto else []
+        if changes and min(changes) - self.clock.now() <= LONGEST_JUMP:
+            self.clock.advance_to(min(changes))
 
     def stored_objects(self) -> Iterator[dict[str, Any]]:
         """Return an iterator over the objects the vendor stores besides batches; none by default."""

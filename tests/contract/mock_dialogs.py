@@ -76,6 +76,7 @@ class Dialog:
         digest = hashlib.md5(self.data, usedforsecurity=False)
         packed = base64.b64encode(digest.digest()).decode()
         self.known |= {"file.md5": digest.hexdigest(), "file.size": len(self.data), "file.md5_base64": packed}
+        self.known |= {"file.md5_upper": digest.hexdigest().upper()}
 
     def play(self, exchange: Mapping[str, Any], changes: Mapping[str, Any]) -> requests.Response:
         """Send a documented request with the documented values replaced by those of this dialog."""

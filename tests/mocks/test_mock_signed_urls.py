@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import socket
 import uuid
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import requests
@@ -20,6 +21,8 @@ from mock_clients import (
     record,
     upload_headers,
 )
+
+from batchsync_mocks import signing, signing_v4
 
 if TYPE_CHECKING:
     from batchsync_mocks import Running
@@ -39,8 +42,9 @@ def gcs_url(motorweb: MotorwebClient) -> str:
     return str(motorweb.create().json()["url"])
 
 
-@pytest.fixture
-def s3_url(sitecore: SitecoreClient) -> str:
+@pytest.fixture(params=["v4", "v2"])
+def s3_url(request: pytest.FixtureRequest, mocks: Running, sitecore: SitecoreClient) -> str:
+    mocks.switch("sitecore-cdp", signature=request.param)
     return str(sitecore.allocate(str(uuid.uuid4()), announced(DATA)).json()["location"]["href"])
 
 
@@ -112,6 +116,13 @@ def test_s3_requires_exactly_the_signed_amz_headers(s3_url: str) -> None:
     assert put(s3_url, DATA, **headers).status_code == 200
 
 
+def test_errors_of_s3_have_two_ids(s3_url: str) -> None:
+    response = put(s3_url, DATA)
+    ids = re.search(r"<RequestId>(\w{16})</RequestId><HostId>([\w+/=]+)</HostId>", response.text)
+    assert ids is not None
+    assert (response.headers["x-amz-request-id"], response.headers["x-amz-id-2"]) == (ids[1], ids[2])
+
+
 def test_s3_refuses_two_authorization_mechanisms(s3_url: str, sitecore: SitecoreClient) -> None:
     response = requests.put(s3_url, data=DATA, headers=upload_headers(DATA), auth=sitecore.auth, timeout=10)
     assert code_of(response) == (400, "InvalidArgument")
@@ -122,8 +133,10 @@ def test_s3_refuses_a_body_that_does_not_match_its_md5(s3_url: str, mocks: Runni
     headers = upload_headers(DATA)
     assert code_of(put(s3_url, DATA + b"x", **headers)) == (400, "BadDigest")
     hexed = announced(DATA)["checksum"]
+    signed = "X-Amz-Signature" in s3_url
     for wrong in (hexed, "????", ""):
-        assert code_of(put(s3_url, DATA, **headers | {"Content-Md5": wrong})) == (400, "InvalidDigest")
+        expected = (403, "SignatureDoesNotMatch") if signed else (400, "InvalidDigest")
+        assert code_of(put(s3_url, DATA, **headers | {"Content-Md5": wrong})) == expected
     assert mocks.batches("sitecore-cdp")[0]["status"] == "uploading"
 
 
@@ -133,7 +146,8 @@ def test_s3_requires_content_length(s3_url: str) -> None:
     target = urlsplit(s3_url)
     with socket.create_connection((str(target.hostname), target.port or 0), timeout=10) as raw:
         raw.sendall(
-            f"PUT {target.path}?{target.query} HTTP/1.1\r\nHost: x\r\n"
+            f"PUT {target.path}?{target.query} HTTP/1.1\r\nHost: {target.netloc}\r\n"
+            f"Content-Md5: {upload_headers(DATA)['Content-Md5']}\r\n"
             "x-amz-server-side-encryption: AES256\r\nConnection: close\r\n\r\n".encode(),
         )
         assert b" 411 " in raw.recv(65536).splitlines()[0]
@@ -143,7 +157,8 @@ def test_interrupted_upload_stores_nothing(s3_url: str, mocks: Running) -> None:
     target = urlsplit(s3_url)
     with socket.create_connection((str(target.hostname), target.port or 0), timeout=10) as raw:
         raw.sendall(
-            f"PUT {target.path}?{target.query} HTTP/1.1\r\nHost: x\r\n"
+            f"PUT {target.path}?{target.query} HTTP/1.1\r\nHost: {target.netloc}\r\n"
+            f"Content-Md5: {upload_headers(DATA)['Content-Md5']}\r\n"
             f"x-amz-server-side-encryption: AES256\r\nContent-Length: {len(DATA)}\r\n\r\n".encode()
             + DATA[:-5],
         )
@@ -168,3 +183,135 @@ def test_background_md5_covers_all_bytes(sitecore: SitecoreClient) -> None:
         sitecore.allocate(str(uuid.uuid4()), announced(data)).json()["location"]["href"], data, **upload_headers(data)
     )
     assert response.headers["ETag"].strip('"') == announced(data)["checksum"]
+
+
+# AWS Signature V4
+
+
+@pytest.fixture
+def v4_url(sitecore: SitecoreClient) -> str:
+    return str(sitecore.allocate(str(uuid.uuid4()), announced(DATA)).json()["location"]["href"])
+
+
+def test_v4_url_signs_host_md5_and_encryption(v4_url: str) -> None:
+    query = dict(parse_qsl(urlsplit(v4_url).query))
+    assert query["X-Amz-SignedHeaders"] == "content-md5;host;x-amz-server-side-encryption"
+    assert query["X-Amz-Algorithm"] == "AWS4-HMAC-SHA256"
+    assert set(query) == {
+        f"X-Amz-{name}"
+        for name in ("Algorithm", "Credential", "Date", "Expires", "Security-Token", "SignedHeaders", "Signature")
+    }
+
+
+def test_v4_upload_needs_the_signed_md5(v4_url: str) -> None:
+    headers = upload_headers(DATA)
+    del headers["Content-Md5"]
+    assert code_of(put(v4_url, DATA, **headers)) == (403, "SignatureDoesNotMatch")
+    other = upload_headers(DATA + b"x")["Content-Md5"]
+    assert code_of(put(v4_url, DATA + b"x", **headers, **{"Content-Md5": other})) == (403, "SignatureDoesNotMatch")
+    assert put(v4_url, DATA, **upload_headers(DATA)).status_code == 200
+
+
+def test_v4_header_that_was_not_signed_is_named(v4_url: str) -> None:
+    response = put(v4_url, DATA, **upload_headers(DATA), **{"x-amz-acl": "private"})
+    assert code_of(response) == (403, "AccessDenied")
+    assert "<HeadersNotSigned>x-amz-acl</HeadersNotSigned>" in response.text
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("X-Amz-Algorithm", "AWS4-HMAC-SHA1"),
+        ("X-Amz-Date", "today"),
+        ("X-Amz-Expires", "soon"),
+        ("X-Amz-Expires", "604801"),
+        ("X-Amz-SignedHeaders", ""),
+    ],
+)
+def test_v4_parameter_that_is_invalid_is_refused(v4_url: str, parameter: str, value: str) -> None:
+    changed = re.sub(rf"{parameter}=[^&]*", f"{parameter}={value}", v4_url)
+    assert code_of(put(changed, DATA, **upload_headers(DATA))) == (400, "AuthorizationQueryParametersError")
+
+
+def test_v4_signature_is_that_of_the_documented_example() -> None:
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html, without a session token
+    query = {
+        "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
+        "X-Amz-Credential": "AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request",
+        "X-Amz-Date": "20130524T000000Z",
+        "X-Amz-Expires": "86400",
+        "X-Amz-SignedHeaders": "host",
+    }
+    account = signing_v4.Account(
+        key_id="AKIAIOSFODNN7EXAMPLE",
+        secret=b"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        token="",
+        region="us-east-1",
+    )
+    headers = {"host": "examplebucket.s3.amazonaws.com"}
+    call = signing.Call(verb="GET", path="/test.txt", query=(), headers=headers)
+    expected = "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"
+    assert signing_v4.signature_of(call, query, ["host"], account) == expected
+
+
+# Downloads
+
+
+@pytest.fixture
+def log_url(sitecore: SitecoreClient, mocks: Running) -> str:
+    ref = sitecore.send(packed(record("guest", "unknown", email="a@example.com")))
+    mocks.advance(60)
+    return str(sitecore.get(f"/inspect/{ref}").json()["status"]["log"])
+
+
+def test_download_has_etag_and_time_and_may_be_in_ranges(log_url: str) -> None:
+    whole = requests.get(log_url, timeout=10, headers={"Accept-Encoding": "identity"})
+    assert whole.headers["ETag"] == f'"{hashlib.md5(whole.content, usedforsecurity=False).hexdigest()}"'
+    assert whole.headers["Accept-Ranges"] == "bytes"
+    assert whole.headers["Last-Modified"].endswith(" GMT")
+    part = requests.get(log_url, timeout=10, headers={"Range": "bytes=2-9", "Accept-Encoding": "identity"})
+    assert (part.status_code, part.content) == (206, whole.content[2:10])
+    assert part.headers["Content-Range"] == f"bytes 2-9/{len(whole.content)}"
+    unchanged = requests.get(log_url, timeout=10, headers={"If-None-Match": whole.headers["ETag"]})
+    assert unchanged.status_code == 304
+
+
+def test_range_beyond_a_download_is_refused(log_url: str) -> None:
+    response = requests.get(log_url, timeout=10, headers={"Range": "bytes=999999-"})
+    assert code_of(response) == (416, "InvalidRange")
+
+
+def test_upload_that_waits_for_100_continue_gets_it_once(v4_url: str) -> None:
+    target = urlsplit(v4_url)
+    headers = upload_headers(DATA) | {"Host": target.netloc, "Content-Length": str(len(DATA)), "Expect": "100-continue"}
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    with socket.create_connection((str(target.hostname), target.port or 0), timeout=10) as raw:
+        raw.sendall(f"PUT {target.path}?{target.query} HTTP/1.1\r\n{head}\r\n".encode())
+        first = raw.recv(65536)
+        assert first.startswith(b"HTTP/1.1 100 ")
+        raw.sendall(DATA)
+        with raw.makefile("rb") as rest:
+            answer = first + rest.read()
+    assert answer.count(b"100 Continue") == 1
+    assert b"HTTP/1.1 200 OK" in answer
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "scheme"), [("https", "https"), ("https, http", "https"), ("javascript", "http")]
+)
+def test_urls_have_the_scheme_of_the_proxy_in_front(sitecore: SitecoreClient, forwarded: str, scheme: str) -> None:
+    allocated = requests.put(
+        f"{sitecore.url}/v2/batches/{uuid.uuid4()}",
+        json=announced(DATA),
+        auth=sitecore.auth,
+        headers={"X-Forwarded-Proto": forwarded},
+        timeout=10,
+    ).json()
+    assert urlsplit(allocated["location"]["href"]).scheme == scheme
+    assert urlsplit(allocated["href"]).scheme == scheme
+
+
+def test_credentials_are_demanded_with_their_scheme(sitecore: SitecoreClient) -> None:
+    response = requests.get(f"{sitecore.url}/v2/batches/inspect", timeout=10)
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"].startswith("Basic realm=")

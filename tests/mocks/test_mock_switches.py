@@ -8,6 +8,7 @@ import uuid
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
@@ -193,9 +194,9 @@ def test_sitecore_allocates_with_201_and_refuses_a_repetition(mocks: Running, si
 def test_sitecore_size_checks_follow_the_switches(mocks: Running, sitecore: SitecoreClient) -> None:
     body = announced(packed())
     text = body | {"size": str(body["size"])}
-    assert sitecore.allocate(str(uuid.uuid4()), text).status_code == 400
-    set_switches(mocks, SITECORE, size_as_string=True, largest=50_000_000)
     assert sitecore.allocate(str(uuid.uuid4()), text).json()["size"] == body["size"]
+    set_switches(mocks, SITECORE, size_as_string=False, largest=50_000_000)
+    assert sitecore.allocate(str(uuid.uuid4()), text).status_code == 400
     assert sitecore.allocate(str(uuid.uuid4()), body | {"size": 50_000_001}).status_code == 400
     set_switches(mocks, SITECORE, late_size_check=True)
     assert sitecore.allocate(str(uuid.uuid4()), body | {"size": 50_000_001}).status_code == 200
@@ -218,11 +219,26 @@ def test_sitecore_storage_strictness_follows_the_switches(mocks: Running, siteco
     set_switches(mocks, SITECORE, strict_content_type=True)
     assert put(href, data, **headers).status_code == 403
     assert put(href, data, **headers, **{"Content-Type": "application/gzip"}).status_code == 200
-    set_switches(mocks, SITECORE, strict_content_type=False, strict_md5=True)
+    set_switches(mocks, SITECORE, strict_content_type=False)
     bare = {"x-amz-server-side-encryption": "AES256"}
-    assert put(href, data, **bare).status_code == 400
+    assert put(href, data, **bare).status_code == 403
     set_switches(mocks, SITECORE, strict_md5=False, strict_encryption=False)
     assert put(href, data).status_code == 200
+
+
+def test_form_of_signed_urls_follows_the_switch(mocks: Running, sitecore: SitecoreClient) -> None:
+    data, ref = packed(record("guest", "upsert", **GUEST)), str(uuid.uuid4())
+    announcement = announced(data) | {"checksum": "0" * 32}
+    assert "X-Amz-Signature=" in sitecore.allocate(ref, announcement).json()["location"]["href"]
+    set_switches(mocks, SITECORE, signature="v2")
+    href = sitecore.allocate(ref, announcement).json()["location"]["href"]
+    assert sorted(parse_qs(urlsplit(href).query)) == ["AWSAccessKeyId", "Expires", "Signature"]
+    bare = {"x-amz-server-side-encryption": "AES256"}
+    assert put(href, data, **bare).status_code == 400
+    set_switches(mocks, SITECORE, strict_md5=False)
+    # Such a signature does not cover the MD5, so that another file than announced can be uploaded.
+    assert put(href, data, **bare).status_code == 200
+    assert sitecore.get(f"/inspect/{ref}").json()["status"]["code"] == "corrupted"
 
 
 def test_sitecore_accepts_an_upper_case_checksum(mocks: Running, sitecore: SitecoreClient) -> None:

@@ -257,7 +257,7 @@ class Motorweb(BatchProcessor):
         echo = self.switches.echo
         return responses.json_array(head, (answer_forms.error_item(item, echo) for item in items), "]}")
 
-    def _download_errors(self, _request: Request, batch_id: str) -> Response:
+    def _download_errors(self, request: Request, batch_id: str) -> Response:
         """Respond to `GET /batches/{id}/errors/download` (6.5)."""
         batch = self._find(batch_id)
         kind, done = "text/csv; charset=utf-8", self._status(batch) == phases.DONE
@@ -265,7 +265,7 @@ class Motorweb(BatchProcessor):
             return self._no_errors()
         if not done:
             return Response(",".join([*rows.COLUMNS, *files.ERROR_COLUMNS]) + "\r\n", 200, content_type=kind)
-        return self._table(batch, self._output_paths(batch).errors_csv, kind)
+        return self._table(request, batch, self._output_paths(batch).errors_csv, kind)
 
     def _has_errors(self, batch: Batch, *, done: bool) -> bool:
         """Return whether a completed batch has row errors."""
@@ -302,15 +302,16 @@ class Motorweb(BatchProcessor):
             batch = self.state.batches.get(name.removesuffix(".csv"))
             if batch is None or self._status(batch) != phases.DONE:
                 return problems.no_such_key()
-            return self._table(batch, self._output_paths(batch).result, "text/csv")
+            return self._table(request, batch, self._output_paths(batch).result, "text/csv")
 
     # Helpers.
 
-    def _table(self, batch: Batch, file: Path, kind: str) -> Response:
+    def _table(self, request: Request, batch: Batch, file: Path, kind: str) -> Response:
         """Return results or CSV errors in the form that the switches select."""
         switches = self.switches
         if (switches.tables, switches.echo) == ("plain", "as_sent") and self._is_whole(batch):
-            return responses.file_response(file, kind)
+            modified = (phases.starts_at(batch, switches) or 0) + switches.processing
+            return responses.file_response(request, file, kind, modified=modified)
         body = answer_forms.table(file, form=switches.tables, echo=switches.echo, columns=rows.COLUMNS)
         if not self._is_whole(batch):
             lines = body.splitlines(keepends=True)
@@ -326,7 +327,7 @@ class Motorweb(BatchProcessor):
     def _signed(self, request: Request, verb: str, path: str) -> str:
         """Return a signed URL for a path of storage."""
         call = signing.Call(verb=verb, path=path, query=(), headers={})
-        base = request.host_url.rstrip("/")
+        base = responses.origin_of(request)
         now = self.clock.now()
         return signing.gcs_url(base, call, secret=self.state.secret, now=now, lifetime=self.switches.url_lifetime)
 

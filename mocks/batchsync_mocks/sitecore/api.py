@@ -8,13 +8,14 @@ import gzip
 import hmac
 import re
 from dataclasses import replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Response
 
-from batchsync_mocks import datetimes, responses, signing
+from batchsync_mocks import datetimes, responses, signing, signing_v4
 from batchsync_mocks.batches import Batch
 from batchsync_mocks.sitecore import checks, phases, request_params
 from batchsync_mocks.sitecore.log_forms import log_in_form
@@ -33,7 +34,14 @@ if TYPE_CHECKING:
 
 _BUCKET = f"{STORAGE}/sitecore-batch-service-mock"
 _ENCRYPTED = {signing.ENCRYPTION: "AES256"}
+_MD5 = "content-md5"
 _DENIED = "Full authentication is required to access this resource"
+
+
+def _signed_headers(batch: Batch) -> dict[str, str]:
+    """Return the headers of an upload that its URL signs: the MD5 that was announced, and the encryption."""
+    digest = base64.b64encode(bytes.fromhex(batch.details["checksum"])).decode()
+    return {_MD5: digest, **_ENCRYPTED}
 
 
 @functools.cache
@@ -97,7 +105,11 @@ class Sitecore(BatchProcessor):
 
     def error_response(self, status: int, message: str) -> Response:
         """Return an error response of the platform."""
-        return request_params.platform_error(self.switches.error_body, status, message)
+        response = request_params.platform_error(self.switches.error_body, status, message)
+        if status == HTTPStatus.UNAUTHORIZED:
+            # HTTP demands the header; the name of the realm is invented.
+            response.headers["WWW-Authenticate"] = 'Basic realm="mock"'
+        return response
 
     def not_found(self) -> Response:
         """Return the response to an unknown batch."""
@@ -109,8 +121,10 @@ class Sitecore(BatchProcessor):
 
     def url_expired(self) -> Response:
         """Return the response of storage to an expired URL."""
-        now = self.clock.now()
-        return responses.storage_error(signing.s3_expired(now - 1, now))
+        now, lifetime = self.clock.now(), self.switches.url_lifetime
+        if self.switches.signature == "v2":
+            return self._refused(signing.s3_expired(now - 1, now))
+        return self._refused(signing_v4.expired(now - 1, now, lifetime=lifetime))
 
     # API calls.
 
@@ -188,7 +202,10 @@ class Sitecore(BatchProcessor):
             and (before is None or batch.created < before)
             and (after is None or batch.created > after)
         ]
-        items = [self._item(request, batch) for batch in matches[offset : offset + limit]]
+        shown = matches[offset : offset + limit]
+        items = [self._item(request, batch) for batch in shown]
+        # A client that polls by list waits as well.
+        self.on_polled_together(shown)
         return responses.json_response({"totalCount": len(matches), "offset": offset, "limit": limit, "items": items})
 
     def _check_credentials(self, request: Request) -> None:
@@ -209,35 +226,40 @@ class Sitecore(BatchProcessor):
         if content_md5 is None and self.switches.strict_md5:
             message = "Missing required header for this request: Content-MD5"
             refusal = refusal or signing.Refusal(status=400, code="InvalidRequest", message=message)
-        return (
-            responses.storage_error(refusal) if refusal else self.receive_upload(request, ref, content_md5=content_md5)
-        )
+        return self._refused(refusal) if refusal else self.receive_upload(request, ref, content_md5=content_md5)
 
     def _get_log(self, request: Request, ref: str) -> Response:
         """Return an error log from a signed URL (3.5)."""
         refusal = self._storage_refusal(request)
         if refusal is not None:
-            return responses.storage_error(refusal)
+            return self._refused(refusal)
         with self.state.lock:
             batch = self.state.batches.get(ref)
             if batch is None or batch.outcome is None or not self._output_paths(batch).log.exists():
                 refusal = signing.Refusal(status=404, code="NoSuchKey", message="The specified key does not exist.")
-                return responses.storage_error(refusal)
+                return self._refused(refusal)
             log = self._output_paths(batch).log
             if self.switches.log_form != "lines":
                 body = log_in_form(gzip.decompress(log.read_bytes()), self.switches.log_form)
                 return Response(gzip.compress(body, mtime=0), 200, content_type="application/gzip")
             if self.switches.log_gzip:
-                return responses.file_response(log, "application/gzip")
+                return responses.file_response(request, log, "application/gzip", modified=batch.outcome.at)
             return responses.stream_response(gzip.open(log), "application/json")
+
+    def _refused(self, refusal: signing.Refusal) -> Response:
+        """Return the response of S3 to a request that it refuses, with the two ids that each of its errors has."""
+        digest = self.state.hmac_digest(f"{refusal} {self.clock.now()}".encode())
+        ids = (("RequestId", digest[:8].hex().upper()), ("HostId", base64.b64encode(digest).decode()))
+        response = responses.storage_error(replace(refusal, more=(*refusal.more, *ids)))
+        response.headers["x-amz-request-id"], response.headers["x-amz-id-2"] = ids[0][1], ids[1][1]
+        return response
 
     def _storage_refusal(self, request: Request) -> signing.Refusal | None:
         """Return the refusal of a storage request; None if it is valid."""
-        call, key = responses.storage_call(request), self.credentials["client_key"]
-        if not self.switches.strict_encryption and request.method == "PUT":
-            # The header is signed; without `strict_encryption` a missing header is treated as sent.
-            call = replace(call, headers={**_ENCRYPTED, **call.headers})
-        refusal = signing.s3_refusal(call, secret=self.state.secret, now=self.clock.now(), access_key=key)
+        call = responses.storage_call(request)
+        if request.method == "PUT":
+            call = self._as_signed(call)
+        refusal = self._signature_refusal(call)
         if refusal is None and request.method == "PUT" and self.switches.strict_content_type:
             refusal = None if request.mimetype == "application/gzip" else signing.mismatch()
         if refusal is not None or request.method != "PUT":
@@ -249,6 +271,23 @@ class Sitecore(BatchProcessor):
             message = "You must provide the Content-Length HTTP header."
             return signing.Refusal(status=411, code="MissingContentLength", message=message)
         return None
+
+    def _as_signed(self, call: signing.Call) -> signing.Call:
+        """Return an upload in which signed headers that a switch does not require are as they were signed."""
+        batch = self.state.batches.get(call.path.split("/")[-2])
+        signed = _signed_headers(batch) if batch is not None else _ENCRYPTED
+        strict = {signing.ENCRYPTION: self.switches.strict_encryption, _MD5: self.switches.strict_md5}
+        missing = {name: value for name, value in signed.items() if name not in call.headers and not strict[name]}
+        return replace(call, headers={**missing, **call.headers})
+
+    def _signature_refusal(self, call: signing.Call) -> signing.Refusal | None:
+        """Return the refusal of a request whose signature is missing, expired or of another request."""
+        now = self.clock.now()
+        if self.switches.signature == "v2":
+            return signing.s3_refusal(
+                call, secret=self.state.secret, now=now, access_key=self.credentials["client_key"]
+            )
+        return signing_v4.refusal(call, self._account, now=now)
 
     # Helpers.
 
@@ -262,12 +301,22 @@ class Sitecore(BatchProcessor):
 
     def _signed(self, request: Request, verb: str, batch: Batch, name: str) -> tuple[str, int]:
         """Return a signed URL and its expiry in epoch seconds."""
-        key = self.credentials["client_key"]
-        headers = _ENCRYPTED if verb == "PUT" else {}
-        call = signing.Call(verb=verb, path=f"{_BUCKET}/{key}/{batch.id}/{name}", query=(), headers=headers)
-        expires = int(self.clock.now()) + (self.switches.url_lifetime if verb == "PUT" else self.switches.log_lifetime)
-        base = request.host_url.rstrip("/")
-        return signing.s3_url(base, call, secret=self.state.secret, expires=expires, access_key=key), expires
+        path = f"{_BUCKET}/{self.credentials['client_key']}/{batch.id}/{name}"
+        lifetime = self.switches.url_lifetime if verb == "PUT" else self.switches.log_lifetime
+        now, base = int(self.clock.now()), responses.origin_of(request)
+        if self.switches.signature == "v2":
+            call = signing.Call(verb=verb, path=path, query=(), headers=_ENCRYPTED if verb == "PUT" else {})
+            key, secret = self.credentials["client_key"], self.state.secret
+            return signing.s3_url(base, call, secret=secret, expires=now + lifetime, access_key=key), now + lifetime
+        headers = {"host": request.host, **(_signed_headers(batch) if verb == "PUT" else {})}
+        call = signing.Call(verb=verb, path=path, query=(), headers=headers)
+        return signing_v4.signed_url(base, call, self._account, now=now, lifetime=lifetime), now + lifetime
+
+    @property
+    def _account(self) -> signing_v4.Account:
+        """The account of storage that signs URLs."""
+        token = base64.b64encode(self.state.hmac_digest(b"session token")).decode()
+        return signing_v4.Account(key_id="ASIAMOCKSBATCHSYNC00", secret=self.state.secret, token=token)
 
     def _view(self, request: Request, batch: Batch, code: str) -> dict[str, Any]:
         """Return a batch as allocate and status return it."""
@@ -277,7 +326,7 @@ class Sitecore(BatchProcessor):
             location = {"location": {"href": href, "expiry": datetimes.format_millis(expires)}}
         log = self._log_url(request, batch, code)
         return {
-            "href": request.base_url,
+            "href": responses.origin_of(request) + request.path,
             "ref": batch.reference,
             "checksum": batch.details["checksum"],
             "size": batch.details["size"],
@@ -293,7 +342,7 @@ class Sitecore(BatchProcessor):
         status = self._status(batch)
         log = self._log_url(request, batch, status)
         return {
-            "href": f"{request.base_url.rstrip('/')}/{batch.reference}",
+            "href": f"{responses.origin_of(request)}{request.path.rstrip('/')}/{batch.reference}",
             "ref": batch.reference,
             "status": status,
             **({self.switches.log_name: log} if log else {}),

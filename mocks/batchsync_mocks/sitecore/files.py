@@ -100,7 +100,7 @@ def _log_line(outcome: records.RowOutcome, *, whole_number: bool) -> bytes:
     # The log entry of a processed record is documented for deletes only; the other message is invented.
     code, message = outcome.code or "200", outcome.message or "Processed"
     entry = {"ref": outcome.ref, "code": int(code) if whole_number else code, "message": message}
-    return json.dumps(entry).encode() + b"\n"
+    return json.dumps(entry, separators=(",", ":")).encode() + b"\n"
 
 
 def entries(file: Path, outputs: OutputPaths | None, *, outcome: str, values: bool) -> Iterator[dict[str, Any]]:

@@ -12,9 +12,12 @@ def log_in_form(lines: bytes, form: str) -> bytes:
     """Return a log of JSON lines in another form: `array`, `bom` or `padded`."""
     match form:
         case "array":
-            return json.dumps([json.loads(line) for line in lines.splitlines()]).encode()
+            return json.dumps([json.loads(line) for line in lines.splitlines()], separators=(",", ":")).encode()
         case "bom":
             return _MARK + lines
         case _:
             entries = [json.loads(line) for line in lines.splitlines()]
-            return b"".join(json.dumps(item | {"ref": f" {item['ref']} "}).encode() + b"\n" for item in entries)
+            return b"".join(
+                json.dumps(item | {"ref": f" {item['ref']} "}, separators=(",", ":")).encode() + b"\n"
+                for item in entries
+            )

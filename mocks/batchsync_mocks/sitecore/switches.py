@@ -28,11 +28,16 @@ class SitecoreSwitches:
         description="form of the API's error bodies (10.7; mcp's moreInfoUrl)",
     )
     strict_content_type: bool = flag(description="the upload must send `Content-Type: application/gzip` (10.17)")
+    signature: str = choice(
+        "v4",
+        "v2",
+        description="form of signed URLs: AWS Signature V4 as observed, or V2 of an old documentation sample (C2)",
+    )
     strict_encryption: bool = flag(
         default=True, description="the upload must send `x-amz-server-side-encryption` (10.18)"
     )
-    strict_md5: bool = flag(description="the upload must send `Content-Md5` (10.19)")
-    size_as_string: bool = flag(description="`size` may be a string of digits, as seen in practice (section 9)")
+    strict_md5: bool = flag(default=True, description="the upload must send `Content-Md5`, which is signed (10.19, C2)")
+    size_as_string: bool = flag(default=True, description="`size` may be a string of digits, as seen in practice (C6)")
     upper_checksum: str = choice("corrupted", "accepted", description="an upper-case hex checksum (10.20)")
     strict_attributes: bool = flag(description="unknown attributes of a record are a `Validation error` (10.26)")
     closed_lists: bool = flag(
