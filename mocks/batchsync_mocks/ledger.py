@@ -4,10 +4,56 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+Outcome = Literal["accepted", "rejected", "pending", "unprocessed"]
+
+
+class _Delivery(TypedDict):
+    """Keys of every entry."""
+
+    batch: str
+    line: int
+    delivery: int
+    outcome: Outcome
+
+
+class LedgerEntry(_Delivery, total=False):
+    """A delivered row or record, as `ledger()` and `GET /_mock/ledger` return it.
+
+    Attributes:
+        batch: The vendor's id of the batch.
+        line: Number of the row or record in its file, from 1.
+        delivery: 1 for the first delivery of this row (by its columns) or record (by its ref), then 2, ...
+        outcome: `accepted`, `rejected`, `pending` (the batch is not finished) or `unprocessed` (it never will be).
+        reference: Motorweb: the client's reference of the batch.
+        columns: Motorweb: the row by column.
+        errorType: Motorweb: type of the error of a rejected row, else None.
+        errorDescription: Motorweb: its text.
+        ref: Sitecore: the client's reference of the record; `null` for a line that could not be parsed.
+        schema: Sitecore: schema of the record, or None.
+        mode: Sitecore: mode of the record, or None.
+        code: Sitecore: code in the log, or None.
+        message: Sitecore: message in the log, or None.
+        detail: Sitecore: why the mock refused the record.
+        value: Sitecore: the record, with `ledger(values=True)`.
+    """
+
+    reference: str
+    columns: dict[str, str]
+    errorType: str | None
+    errorDescription: str | None
+    ref: str
+    schema: str | None
+    mode: str | None
+    code: str | None
+    message: str | None
+    detail: str
+    value: Any
+
 
 OUTCOMES = ("accepted", "rejected", "pending", "unprocessed")
 

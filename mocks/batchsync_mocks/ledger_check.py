@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +35,8 @@ class LedgerSource(Protocol):
         """Name of the vendor."""
         ...
 
-    def ledger(self) -> list[dict[str, Any]]:
-        """Return every delivered row, with its batch and outcome."""
+    def ledger(self) -> Sequence[Mapping[str, Any]]:
+        """Return every delivered row, with its batch and outcome (`LedgerEntry`)."""
         ...
 
 
@@ -73,13 +73,16 @@ def assert_matches_ledger(
         AssertionError: If the counts differ; the message states where and by how much, and contains no rows.
         ValueError: If `settled` contains no settlement.
     """
-    runs = [run for run in _runs(settled) if jobs is None or run.job in jobs]
+    every = list(_runs(settled))
+    runs = [run for run in every if jobs is None or run.job in jobs]
     if not runs:
         msg = "No settled run was found in the settlement or state folder."
         raise ValueError(msg)
     entries = mock.ledger()
     problems = [*_unbalanced(runs, unknown), *_pending(entries)]
-    problems += _by_batch(runs, entries) if all(run.batches is not None for run in runs) else _by_sum(runs, entries)
+    problems += (
+        _by_batch(runs, entries, every) if all(run.batches is not None for run in runs) else _by_sum(runs, entries)
+    )
     if problems:
         raise AssertionError(f"The counts and the ledger of {mock.name} differ:\n  " + "\n  ".join(problems))
 
@@ -101,10 +104,24 @@ def _pending(entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         yield f"the vendor is still processing {outcomes['pending']} row(s)"
 
 
-def _by_batch(runs: Iterable[RunCounts], entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the differences between settlement and ledger by batch."""
+def _by_batch(
+    runs: Iterable[RunCounts], entries: Iterable[Mapping[str, Any]], every: Iterable[RunCounts]
+) -> Iterator[str]:
+    """Yield the differences between settlement and ledger by batch.
+
+    Args:
+        runs: Runs to compare.
+        entries: The ledger.
+        every: All runs of `settled`, also those of jobs that are not compared.
+
+    Yields:
+        The differences; a batch of a job that is not compared names the job.
+    """
     ledger: dict[str, Counter[str]] = {}
+    references: dict[str, str] = {}
+    jobs = {batch.lower(): run.job for run in every for batch in run.batches or {}}
     for entry in entries:
+        references[str(entry["batch"]).lower()] = str(entry.get("reference", ""))
         ledger.setdefault(str(entry["batch"]).lower(), Counter())[str(entry["outcome"])] += 1
     settled: dict[str, Mapping[str, int]] = {}
     for batch_id, counts in (pair for run in runs for pair in (run.batches or {}).items()):
@@ -116,7 +133,8 @@ def _by_batch(runs: Iterable[RunCounts], entries: Iterable[Mapping[str, Any]]) -
         if client is None:
             # A file that the vendor refused as a whole had no effect, whether or not the client has counts of it.
             if vendor["accepted"] or vendor["rejected"]:
-                yield f"batch {batch_id}: {vendor.total()} row(s) delivered, but not settled"
+                advice = _advice(batch_id, jobs, references)
+                yield f"batch {batch_id}: {vendor.total()} row(s) delivered, but not settled{advice}"
             continue
         if not vendor["accepted"] and not vendor["rejected"] and not client.get("accepted"):
             # The vendor refused or lost the file as a whole, and the client counts none of its rows as accepted.
@@ -125,6 +143,15 @@ def _by_batch(runs: Iterable[RunCounts], entries: Iterable[Mapping[str, Any]]) -
             count, tolerance = client.get(outcome, 0), client.get("unknown", 0)
             if not count <= vendor[outcome] <= count + tolerance:
                 yield f"batch {batch_id}: {count} {outcome} in the settlement, {vendor[outcome]} in the ledger"
+
+
+def _advice(batch_id: str, jobs: Mapping[str, str], references: Mapping[str, str]) -> str:
+    """Return what to compare as well: the job that delivered a batch, as far as it is known."""
+    if batch_id in jobs:
+        return f": it is of job {jobs[batch_id]}; add it to jobs="
+    reference = references.get(batch_id, "")
+    owner = f" (its reference is {reference})" if reference else ""
+    return f"{owner}: add its job to `settled`, as in `batchsync -o json show` without names"
 
 
 def _by_sum(runs: Iterable[RunCounts], entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass, replace
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self, cast
 
 from batchsync_mocks import disk, ledger, snapshots
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from batchsync_mocks.clock import Clock
     from batchsync_mocks.control import MockContext
     from batchsync_mocks.faults import Fault
+    from batchsync_mocks.ledger import LedgerEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ class VendorMock:
         """The clock shared by all vendors."""
         return self.running.clock
 
-    def ledger(self, *, values: bool = False) -> list[dict[str, Any]]:
+    def ledger(self, *, values: bool = False) -> list[LedgerEntry]:
         """Return every delivered row with batch, delivery number and outcome; `values` adds record values."""
         return self.running.ledger(self.name, values=values)
 
@@ -144,9 +145,10 @@ class Running:
         """Return credentials that the vendor accepts; they are constants of the mocks."""
         return dict(self._context.vendors[vendor].credentials)
 
-    def ledger(self, vendor: str, *, values: bool = False) -> list[dict[str, Any]]:
+    def ledger(self, vendor: str, *, values: bool = False) -> list[LedgerEntry]:
         """Return every delivered row with batch, delivery number and outcome; `values` adds record values."""
-        return list(ledger.with_delivery_numbers(self._context.vendors[vendor].entries(values=values)))
+        entries = ledger.with_delivery_numbers(self._context.vendors[vendor].entries(values=values))
+        return [cast("LedgerEntry", entry) for entry in entries]
 
     def batches(self, vendor: str) -> list[dict[str, Any]]:
         """Return every batch with its status, oldest first."""

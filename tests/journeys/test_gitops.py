@@ -63,7 +63,7 @@ def run_step(command: str, folder: Path, environ: dict[str, str]) -> str:
 
 
 def test_change_is_checked_without_secrets(deployment: Deployment) -> None:
-    assert [step.split()[1] for step in steps("check")] == ["validate", "plan", "sync"]
+    assert [step.split()[1] for step in steps("check")] == ["validate", "test", "plan", "sync"]
     summary = ""
     for command in steps("check"):
         summary = run_step(command, deployment.folder, bare_environ())
@@ -128,11 +128,12 @@ def plan(deployment: Deployment, edit: Callable[[str], str]) -> str:
 NOTHING = "guests: (nothing to send)"
 #: for each edit that only a plan shows: a function that makes it, and the text expected in the plan
 EDITS: dict[str, tuple[Callable[[str], str], str]] = {
-    "`budget`, `schedule`, `depends_on`, `compression`": (
+    "`budget`, `schedule`, `depends_on`, `compression`, `tests`": (
         swap(
             "    on_removed: delete\n    budget: {invalid: 5, rejected: 5}",
             "    on_removed: delete\n    budget: {rejected: 1%}\n    schedule: {every: 1h}\n"
-            "    depends_on: [vehicles]\n    compression: smaller",
+            "    depends_on: [vehicles]\n    compression: smaller\n"
+            "    tests: [{name: bad address, given: {id: 1, email: x}, reason: email}]",
         ),
         NOTHING,
     ),

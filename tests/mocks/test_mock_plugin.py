@@ -9,16 +9,16 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from mock_clients import MOTORWEB, SITECORE, MotorwebClient, SitecoreClient, named, packed, record
 
 from batchsync_mocks import assert_matches_ledger, serve
+from batchsync_mocks.ledger import LedgerEntry
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from batchsync_mocks import Running
 
 INSTALLED = any(point.name == "batchsync_mocks" for point in importlib.metadata.entry_points(group="pytest11"))
@@ -151,6 +151,30 @@ def test_differing_counts_are_reported_by_batch(mocks: Running, wrong: dict[str,
     with pytest.raises(AssertionError) as failure:
         assert_matches_ledger(settled_run(**{"allocation_id": motorweb_batch, **wrong}), mocks.of(MOTORWEB))
     assert message in str(failure.value)
+
+
+def test_missing_rows_name_the_job_to_add(mocks: Running) -> None:
+    motorweb = MotorwebClient(mocks)
+    batches = [motorweb.send(b"vin\n1HGCM82633A004352\n", name) for name in ("first", "second")]
+    mocks.advance(600)
+    runs = [settled_run(batch, 1, 0, job=job) for batch, job in zip(batches, ("cars", "vans"), strict=True)]
+
+    with pytest.raises(AssertionError, match=f"{batches[1]}: 1 .* it is of job vans; add it to jobs="):
+        assert_matches_ledger(runs, mocks.of(MOTORWEB), jobs={"cars"})
+    with pytest.raises(AssertionError, match=r"\(its reference is second\): add its job to `settled`"):
+        assert_matches_ledger(runs[:1], mocks.of(MOTORWEB))
+
+
+def test_ledger_has_the_documented_keys(mocks: Running) -> None:
+    delivered(mocks)
+    documented = LedgerEntry.__required_keys__ | LedgerEntry.__optional_keys__
+    page = (Path(__file__).parents[2] / "docs" / "mocks.md").read_text(encoding="utf-8")
+
+    keys = [set(entry) for vendor in (MOTORWEB, SITECORE) for entry in mocks.ledger(vendor, values=True)]
+
+    assert set().union(*keys) == documented
+    assert all(LedgerEntry.__required_keys__ <= found for found in keys)
+    assert [name for name in documented if f"`{name}`" not in page] == []
 
 
 def test_other_unbalanced_counts_are_reported(mocks: Running, tmp_path: Path) -> None:

@@ -133,6 +133,7 @@ def _key(columns: Sequence[ColumnFacts]) -> ColumnFacts:
     """Return the column that identifies rows: unique, without nulls, and with the name of a key if there is one."""
 
     def rank(item: ColumnFacts) -> tuple[bool, int, int]:
+        """Return the order of a column among candidates, the best first."""
         name = normalized(item.name)
         ends = [number for number, end in enumerate(_KEY_NAMES) if name.endswith(end)]
         return (not item.unique, min(ends, default=len(_KEY_NAMES)), columns.index(item))

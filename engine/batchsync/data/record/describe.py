@@ -18,7 +18,7 @@ from batchsync.data.row.partitions import frames
 if TYPE_CHECKING:
     from batchsync.core.job import Source
 
-#: Rows of which values are looked at. Whether values are unique is said of the rows of the first frame.
+#: Rows of which values are looked at. Whether values are unique is known of the rows of the first frame only.
 SAMPLED_ROWS = 2000
 
 
