@@ -29,13 +29,24 @@ OBJECTS: dict[str, Members] = {
         "result": ("object?", "Result of the command; null if it failed before it had any."),
         "error": ("failure?", "What failed; null if nothing did."),
     },
+    "code_entry": {
+        "error_code": ("text", "The code."),
+        "code": ("text", "Its name."),
+        "title": ("text", "The error in a few words."),
+        "meaning": ("text", "What is wrong."),
+        "example": ("text", "Something that has the error."),
+        "action": ("text", "What to do."),
+        "retired": ("bool", "Whether no release raises it any more."),
+    },
     "failure": {
+        "error_code": ("text", "Code of the error, such as BS-Y012; empty if it has none."),
         "code": ("text", "Stable identifier of the kind of failure."),
         "message": ("text", "What went wrong."),
         "hint": ("text", "Next step; may be empty."),
         "problems": PROBLEMS,
     },
     "problem": {
+        "error_code": ("text", "Code of the error, such as BS-Y012; empty if it has none."),
         "code": ("text", "Stable identifier of the kind of problem."),
         "message": ("text", "What is wrong."),
         "file": ("text", "File that has the problem; may be empty."),
@@ -45,6 +56,7 @@ OBJECTS: dict[str, Members] = {
         "suggestion": ("text", "A correction; may be empty."),
     },
     "job_error": {
+        "error_code": ("text", "Code of the error, such as BS-Y012; empty if it has none."),
         "message": ("text", "What went wrong."),
         "hint": ("text", "Next step; may be empty."),
         "problems": PROBLEMS,
@@ -200,6 +212,7 @@ OBJECTS: dict[str, Members] = {
         "on_breach": ("text", "hold or fail."),
     },
     "unplanned": {
+        "error_code": ("text", "Code of the error, such as BS-Y012; empty if it has none."),
         "job": JOB,
         "message": ("text", "Why there is no plan."),
         "hint": ("text", "Next step; may be empty."),

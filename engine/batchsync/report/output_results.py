@@ -124,6 +124,25 @@ RESULTS: dict[str, tuple[Members, ...]] = {
         },
     ),
     "schema": ({"file": ("text", "File that was written.")},),
+    "fmt": (
+        {
+            "changed": ("[text]", "Files that were or would be changed."),
+            "unchanged": ("int", "Number of files that were formatted already."),
+            "written": ("bool", "Whether files were written."),
+        },
+    ),
+    "explain": (
+        {
+            "error_code": ("text", "The code."),
+            "code": ("text", "Its name."),
+            "title": ("text", "The error in a few words."),
+            "meaning": ("text", "What is wrong."),
+            "example": ("text", "Something that has the error."),
+            "action": ("text", "What to do."),
+            "retired": ("bool", "Whether no release raises it any more."),
+        },
+        {"codes": ("[code_entry]", "All codes.")},
+    ),
     "dbt-exposures": (
         {"exposures": ("[any]", "Exposures, as dbt reads them."), "version?": ("int", "Version of the file.")},
     ),
