@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from batchsync.spec.file_fingerprint import FileFingerprint
     from batchsync.vendors.bundled_mocks import BundledMocks
 
+    Names = Sequence[str] | Callable[[Deployment], Collection[str]]
+
 
 class App:
     """One deployment with its journal and vendors, for one command. Context manager."""
@@ -256,10 +258,7 @@ class App:
             raise SpecError(problems)
 
     def reload(
-        self,
-        names: Sequence[str] | Callable[[Deployment], Collection[str]],
-        fingerprint: FileFingerprint,
-        active: Sequence[SelectedJob],
+        self, names: Names, fingerprint: FileFingerprint, active: Sequence[SelectedJob]
     ) -> tuple[tuple[SelectedJob, ...], dict[str, BatchsyncError]] | None:
         """Return the named jobs (or all) as jobs.yaml declares them now, with new connections.
 
@@ -283,7 +282,7 @@ class App:
         current = {item.job.name: item for item in active}
         try:
             chosen = names(self.deployment) if callable(names) else names or self.deployment.names
-            jobs = [job for job in self.deployment.jobs if job.name in chosen]
+            jobs = (job for job in self.deployment.jobs if job.name in chosen)
             found = {job.name: self._reloaded(job, current.get(job.name)) for job in jobs}
             unchanged = self.fingerprint().file == fingerprint.file
         except BaseException:
