@@ -20,7 +20,7 @@ class ServerMissingError(Exception):
 
 
 def account_of(name: str) -> str:
-    """Return the name of an account that is not root: that of a server, or else nobody's."""
+    """Return the name of an account that is not root: that of a server, or else the account without rights."""
     try:
         return pwd.getpwnam(name).pw_name
     except KeyError:

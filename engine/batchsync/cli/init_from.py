@@ -1,4 +1,4 @@
-"""`batchsync init --from`: a jobs.yaml for a file, with a proposed mapping."""
+"""The option `--from` of `init`: a jobs.yaml for a file, with a proposed mapping."""
 
 from __future__ import annotations
 

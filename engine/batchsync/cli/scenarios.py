@@ -89,6 +89,9 @@ def play_scenarios(app: App, jobs: Sequence[Job]) -> tuple[CaseReport, ...]:
         app: The application, whose jobs file declares them.
         jobs: The jobs.
 
+    Returns:
+        What became of each scenario, in their order.
+
     Raises:
         SpecError: If a fault hits a call that no vendor of its jobs has; contains every problem.
         UnavailableError: If the mocks are not installed, or do not start.

@@ -16,7 +16,6 @@ from batchsync.core.query import KINDS
 from batchsync.core.source_path import scheme_of
 from batchsync.errors import SourceError, UnavailableError, install_hint
 from batchsync.ports import StorageAccess
-from batchsync.source.query_rows import columns_of_query, land_query
 from batchsync.source.stdin import land_stdin
 from batchsync.util.files import make_private
 from batchsync.util.plugins import SOURCE_FETCHERS, load_plugin
@@ -88,6 +87,8 @@ def describe_query(query: Query, login: Logins = without_login) -> tuple[QueryCo
         SourceError: If the statement is refused, or returns no rows.
         UnavailableError: If the database cannot be opened.
     """
+    from batchsync.source.query_rows import columns_of_query  # noqa: PLC0415 - imports pyarrow, which is slow
+
     return columns_of_query(_reader(query.database), query, login=login(query.database))
 
 
@@ -230,6 +231,8 @@ def _fetch_rows(
     if source.query is not None:
         database = source.query.database
         query = replace(source.query, after=since) if since else source.query
+        from batchsync.source.query_rows import land_query  # noqa: PLC0415 - imports pyarrow, which is slow
+
         parts = land_query(_reader(database), query, into, login=login(database), rows=rows, progress=progress)
         return replace(source, parts=parts, version="")
     if source.is_stdin:

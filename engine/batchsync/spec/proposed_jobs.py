@@ -1,4 +1,4 @@
-"""Text of the jobs.yaml of a proposed mapping, in which each guess has a comment, for `batchsync init --from`."""
+"""Text of the jobs.yaml of a proposed mapping, in which each guess has a comment, for the option `--from` of `init`."""
 
 from __future__ import annotations
 

@@ -79,7 +79,11 @@ class BackupFolder:
             raise self._unusable(error, name) from None
 
     def delete(self, name: str) -> bool:
-        """Delete a file, if there is one."""
+        """Delete a file, if there is one.
+
+        Returns:
+            True: it is gone.
+        """
         try:
             (self.root / name).unlink(missing_ok=True)
         except OSError as error:
@@ -112,7 +116,11 @@ class BackupBucket:
         return sorted(item.path.removeprefix(begin) for item in found if item.path.startswith(begin))
 
     def put(self, name: str, file: Path) -> None:
-        """Write an object by one request, unless there is one of the name."""
+        """Write an object by one request, unless there is one of the name.
+
+        Raises:
+            UnavailableError: If the file is too large for one request, or the storage cannot be used.
+        """
         if file.stat().st_size > OBJECT_BYTES:
             message = f"{self.label}: a file of the state is larger than {OBJECT_BYTES >> 20:,} MiB"
             raise UnavailableError(message, hint="back up to a folder: state: {backup: {path: ...}}")
@@ -122,7 +130,11 @@ class BackupBucket:
             return  # names state the content
 
     def get(self, name: str, into: Path) -> None:
-        """Download an object to a new local file."""
+        """Download an object to a new local file.
+
+        Raises:
+            UnavailableError: If there is no such object, or the storage cannot be used.
+        """
         try:
             found = self.client.look_at(f"{self.folder}/{name}")
             with into.open("xb") as out:
