@@ -32,7 +32,8 @@ def imported_by(command: list[str], state: Path) -> set[str]:
     [
         (["--help"], {"click"}, {"polars", "sqlglot", "rich", *DECLARATION, *EFFECTS, *ROWS}),
         (["status"], {"click", *DECLARATION}, {"polars", "sqlglot", "rich", *EFFECTS, *ROWS}),
-        (["validate"], {"polars", *DECLARATION}, {"rich", *EFFECTS, *ROWS}),
+        # The shipped jobs have tests, whose rows are mapped to see that they fit.
+        (["validate"], {"polars", *DECLARATION}, {"rich", *EFFECTS}),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from batchsync import data
+from batchsync import data, spec
 from batchsync.core.mapping_test import differences
 from batchsync.errors import Problem, SpecError, without_hidden
 from batchsync.report.tests import CaseReport
-from batchsync.spec import fill_in_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +42,7 @@ def run_mapping_tests(app: App, jobs: Sequence[Job], *, complete: bool = True) -
         found += tested
         problems += more
     if problems:
-        raise SpecError(tuple(without_hidden(item) for item in fill_in_lines(tuple(problems))))
+        raise SpecError(tuple(without_hidden(item) for item in spec.fill_in_lines(tuple(problems))))
     return tuple(found)
 
 

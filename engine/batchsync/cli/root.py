@@ -44,7 +44,7 @@ COMMANDS = {
     "collect": ("collect", "Ask the vendor again about rows of unknown outcome."),
     "forget": ("forget", "Erase a key from the state folder."),
     "unlock": ("unlock", "Break a job's lease."),
-    "schema": ("schema", "Print the JSON Schema of jobs.yaml."),
+    "schema": ("schema", "Print the JSON Schema of jobs.yaml, or of the JSON output of a command."),
     "fmt": ("fmt", "Format the files of jobs."),
     "explain": ("explain", "Explain an error code, such as BS-Y012."),
     "vendors": ("vendors", "Print what a vendor takes, and what its answers mean."),
