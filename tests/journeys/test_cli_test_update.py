@@ -193,3 +193,25 @@ def test_a_run_that_would_stop_is_not_accepted_as_a_result(folder: TestFolder) -
 
     assert "the same key" in folder.run("test", "--update", expect=9).stdout
     assert folder.jobs.read_bytes() == text
+
+
+def test_test_of_an_included_file_is_updated_there(folder: TestFolder) -> None:
+    folder.guests(
+        """
+    - name: lower case
+      given: {id: 7, email: A@example.com}
+      expect: {email: A}
+    """
+    )
+    head, jobs = folder.jobs.read_text(encoding="utf-8").split("jobs:\n")
+    (folder.path / "more").mkdir()
+    included = folder.path / "more" / "guests.yaml"
+    included.write_text(f"jobs:\n{jobs}", encoding="utf-8")
+    main = head.replace("version: 1\n", "version: 1\ninclude: more/*.yaml\n")
+    folder.jobs.write_text(main, encoding="utf-8")
+
+    folder.run("test", "--update")
+
+    assert folder.jobs.read_text(encoding="utf-8") == main
+    assert "email: a@example.com" in included.read_text(encoding="utf-8")
+    folder.run("test")

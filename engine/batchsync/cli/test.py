@@ -6,25 +6,24 @@ import os
 import shutil
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from batchsync import spec
 from batchsync.cli import options
 from batchsync.cli.command import command
 from batchsync.cli.mapping_tests import run_mapping_tests
-from batchsync.cli.scenarios import play_scenarios
 from batchsync.cli.selection import chosen_jobs, selectors
 from batchsync.cli.session import Answer, Session
 from batchsync.cli.untrusted import run_untrusted, untrusted_option
 from batchsync.errors import ExitCode, UnavailableError, UsageError
 from batchsync.report.tests import TestsReport
-from batchsync.spec.update_tests import Expectation, with_expectations
 from batchsync.util.files import fsync_file, os_error_reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from batchsync.cli.mapping_tests import Tested
     from batchsync.core.mapping_test import Json, MappingResult
@@ -82,6 +81,8 @@ def test(
         if session.confined and app.deployment.scenarios:
             notes.append("scenarios were not played: --untrusted starts no mocks")
         elif app.deployment.scenarios and not no_scenarios:
+            from batchsync.cli.scenarios import play_scenarios  # noqa: PLC0415 - imports the mocks and the whole engine
+
             cases += play_scenarios(app, chosen)
         if not cases:
             notes.append(_no_tests(jobs))
@@ -96,11 +97,11 @@ def _no_tests(jobs: tuple[str, ...]) -> str:
 
 
 def with_results(file: Path, tested: Iterable[Tested]) -> list[CaseReport]:
-    """Write the results of failing tests to jobs.yaml as what they expect.
+    """Write the results of failing tests to the files of jobs as what they expect.
 
     Args:
-        file: The jobs file.
-        tested: Its tests with their results.
+        file: The jobs file; tests of files that it includes are written there.
+        tested: The tests with their results.
 
     Returns:
         The reports of all tests.
@@ -109,18 +110,19 @@ def with_results(file: Path, tested: Iterable[Tested]) -> list[CaseReport]:
         UsageError: If the file was changed meanwhile, or cannot be edited safely.
         UnavailableError: If it cannot be written.
     """
-    cases, expectations = [], []
+    cases: list[CaseReport] = []
+    by_file: dict[Path, list[spec.Expectation]] = {}
     for job, test, result, case in tested:
         if not (case.differences or not test.states_result) or result.failure:
             cases.append(case)
             continue
-        expectations.append(Expectation(job.name, test.index, _values(result)))
+        path = (Path(test.place.file) if test.place.file else file).resolve()
+        by_file.setdefault(path, []).append(spec.Expectation(job.name, test.index, _values(result)))
         cases.append(replace(case, updated=True))
-    if expectations:
-        path = file.resolve()
+    for path, expectations in by_file.items():
         content = path.read_bytes()
         bom = _BOM if content.startswith(_BOM) else b""
-        text = with_expectations(content.removeprefix(bom).decode("utf-8"), expectations)
+        text = spec.with_expectations(content.removeprefix(bom).decode("utf-8"), expectations)
         _replace_file(path, bom + text.encode("utf-8"))
     return cases
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from batchsync.spec.outline import outline_of
     from batchsync.spec.problem_text import render_problem
     from batchsync.spec.starters import starter_files
+    from batchsync.spec.update_tests import Expectation, with_expectations
     from batchsync.spec.vendor_details import load_vendor_details
     from batchsync.spec.vendor_spec import available_vendors, load_vendor
 
@@ -28,6 +29,7 @@ __all__ = [
     "NAME_PATTERN",
     "SCHEMA_FILE",
     "Choice",
+    "Expectation",
     "available_vendors",
     "declared_names",
     "fill_in_lines",
@@ -47,9 +49,12 @@ __all__ = [
     "resolve_proxy",
     "secret_files",
     "starter_files",
+    "with_expectations",
 ]
 
 _MODULES = {
+    "Expectation": "update_tests",
+    "with_expectations": "update_tests",
     "load_vendor": "vendor_spec",
     "read_text": "file_text",
     "included_files": "include",
