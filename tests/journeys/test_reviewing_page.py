@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 PAGE = (Path(__file__).parents[2] / "docs" / "reviewing.md").read_text(encoding="utf-8")
 #: What depends on the time, or on the content of the vendor spec.
 VARYING = re.compile(
-    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ|about \d+ (?:s|min)\b|guests-[0-9a-f]{12}|\b[0-9a-f]{8}\b|about \d+ vendor calls"
+    r"\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\dZ| UTC)|about \d+ (?:s|min)\b|guests-[0-9a-f]{12}|about \d+ vendor calls"
+    r"|\b[0-9a-f]{8}\b|plan file [0-9a-f]{12}, made by \S+ on \S+|id [0-9a-f]{64}|batchsync [\d.]+,|\(\d+ ms\)"
 )
 
 
