@@ -41,7 +41,7 @@ def test_export_refuses_to_overwrite_other_files(deployment: Deployment, name: s
 
     log = (deployment.folder / "last.log").read_text(encoding="utf-8")
     assert log == (
-        f"error: {name} is already there and is no export of rejects; nothing was written\n"
+        f"error: {name} is already there and is no export of rejects; nothing was written [BS-C012]\n"
         "next: name another file, or `-` for stdout\n"
     )
     after = {path.name: path.lstat() for path in deployment.folder.iterdir() if path.is_file() or path.is_fifo()}

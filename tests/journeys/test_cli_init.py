@@ -97,7 +97,7 @@ def test_init_refuses_existing_files(existing: str, batchsync: Callable[..., Res
     result = batchsync("init")
 
     assert result.exit_code == 2
-    assert result.stderr.startswith(f"error: {existing} exists already; nothing was written\n")
+    assert result.stderr.startswith(f"error: {existing} exists already; nothing was written [BS-C012]\n")
     assert "`batchsync init --force`" in result.stderr
     assert tree(tmp_path) == {existing: "mine"}
 
@@ -166,8 +166,8 @@ def test_force_with_folder_in_place_of_file_replaces_nothing(batchsync: Callable
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--vendor", "unknown"], "error: no starter for vendor unknown"),
-        (["--file", "other.yaml"], "error: init writes jobs.yaml into FOLDER: give the folder instead of --file"),
+        (["--vendor", "unknown"], "error: no starter for vendor unknown [BS-C001]"),
+        (["--file", "other.yaml"], "error: init writes jobs.yaml into FOLDER: give the folder instead of --file [BS-C001]"),
     ],
 )
 def test_invalid_init_arguments_are_reported(

@@ -253,7 +253,7 @@ def test_show_and_history_use_run_ids(batchsync: Callable[..., Result]) -> None:
     assert [item["job"] for item in json_result(batchsync("-o", "json", "show"))["runs"]] == ["vehicles", "guests"]
     assert [item["run"] for item in json_result(batchsync("-o", "json", "history", "guests"))["runs"]] == ["guests-1"]
     unknown = batchsync("show", "orders")
-    assert (unknown.exit_code, unknown.stderr.splitlines()[0]) == (2, 'error: unknown run or job "orders"')
+    assert (unknown.exit_code, unknown.stderr.splitlines()[0]) == (2, 'error: unknown run or job "orders" [BS-C008]')
     assert 'did you mean "guests"? jobs are: guests, vehicles' in batchsync("show", "gests").stderr
     for command in ("plan", "history", "schedule", "sync"):
         assert 'did you mean "guests"?' in batchsync(command, "gests").stderr
@@ -267,7 +267,7 @@ def test_resume_completes_cancelled_batch(deployment: Deployment, batchsync: Cal
     assert "cancelled, nothing was sent" in batchsync("cancel", "guests").stdout
     assert "accepted 0 + invalid 1 + rejected 29" in batchsync("resume", "guests").stdout
     refused = batchsync("cancel", "guests")
-    assert (refused.exit_code, refused.stderr.splitlines()[0]) == (2, "error: guests has no open batches")
+    assert (refused.exit_code, refused.stderr.splitlines()[0]) == (2, "error: guests has no open batches [BS-C009]")
 
 
 def test_doctor_with_valid_deployment_finds_no_problem(batchsync: Callable[..., Result]) -> None:

@@ -122,7 +122,7 @@ def test_stopped_mocks_are_reported_with_start_command(deployment: Deployment) -
 
     assert completed.returncode == 3
     assert completed.stderr.splitlines() == [
-        f"error: the served mocks of {ready_file} do not answer: ConnectionRefusedError",
+        f"error: the served mocks of {ready_file} do not answer: ConnectionRefusedError [BS-E001]",
         f"next: start them again: `batchsync mocks serve --ready-file {ready_file}`",
     ]
 
@@ -136,7 +136,7 @@ def test_token_of_other_mocks_is_reported_before_anything_is_sent(deployment: De
 
     assert completed.returncode == 3
     assert completed.stderr.splitlines() == [
-        f"error: the served mocks of {ready_file} do not answer: their clock responds with status 401",
+        f"error: the served mocks of {ready_file} do not answer: their clock responds with status 401 [BS-E001]",
         f"next: start them again: `batchsync mocks serve --ready-file {ready_file}`",
     ]
     assert deployment.mocks.requests() == []

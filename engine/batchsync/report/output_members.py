@@ -204,6 +204,7 @@ OBJECTS: dict[str, Members] = {
     },
     "unplanned": {
         "job": JOB,
+        "error_code": ("text", "Code of the error, such as BS-Y012; empty if it has none."),
         "message": ("text", "Why there is no plan."),
         "hint": ("text", "Next step; may be empty."),
         "problems": PROBLEMS,
