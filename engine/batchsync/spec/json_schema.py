@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from batchsync.errors import BatchsyncError
 from batchsync.spec import json_schema_rules as rules
 from batchsync.spec.field_types import source_formats
-from batchsync.spec.json_schema_rules import has, lacks, when
+from batchsync.spec.json_schema_rules import lacks, when
 from batchsync.spec.json_schema_vendors import INDIRECT, DeclaredNames, VendorConditions
 from batchsync.spec.models import DocumentModel
 from batchsync.spec.vendor_spec import available_vendors, load_vendor
@@ -136,9 +136,9 @@ def _allow_partial_jobs(schema: dict[str, Any]) -> None:
     jobs = schema["properties"]["jobs"]
     whole = {"properties": {"jobs": {"additionalProperties": jobs["additionalProperties"]}}}
     jobs["additionalProperties"] = {"$ref": "#/$defs/PartialJobModel"}
-    blocks = ("connections", "jobs")
-    schema["required"] = [name for name in schema["required"] if name not in blocks]
-    schema["allOf"] += [when(lacks(*INDIRECT), whole), when(lacks("include"), has(*blocks))]
+    # A folder of jobs, which is an option of the command, may have all of them.
+    schema["required"] = [name for name in schema["required"] if name not in {"connections", "jobs"}]
+    schema["allOf"].append(when(lacks(*INDIRECT), whole))
 
 
 def _vendors(declared: DeclaredNames | None) -> dict[str, VendorRules]:
