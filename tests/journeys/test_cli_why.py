@@ -139,8 +139,8 @@ def test_why_with_unknown_key_names_searched_jobs(deployment: Deployment) -> Non
     deployment.run("sync", "guests")
 
     error = why(deployment, "G77", expect=2).stderr
-    assert error.startswith("error: unknown key G77; searched jobs: vehicles, guests\nnext: ")
-    assert "searched jobs: vehicles\n" in why(deployment, "G1", "--job", "vehicles", expect=2).stderr
+    assert error.startswith("error: unknown key G77; searched jobs: vehicles, guests [BS-C010]\nnext: ")
+    assert "searched jobs: vehicles [BS-C010]\n" in why(deployment, "G1", "--job", "vehicles", expect=2).stderr
     assert 'unknown job "gests"' in why(deployment, "G1", "--job", "gests", expect=2).stderr
     assert "error: the key is empty" in why(deployment, "", expect=2).stderr
 
