@@ -28,7 +28,7 @@ ROWS = dict(
 
 def pipeline() -> dict[str, Any]:
     """Return the jobs of the workflow on the page."""
-    (shown,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    (shown,) = re.findall(r"```yaml\n(# \.github/workflows/.*?)```", TEXT, re.DOTALL)
     jobs: dict[str, Any] = YAML(typ="safe").load(shown)["jobs"]
     return jobs
 
