@@ -21,7 +21,7 @@ from batchsync.data.compare.preview import preview
 from batchsync.data.compare.unkept import write_content
 from batchsync.data.frame import columns
 from batchsync.data.frame.content import content_among
-from batchsync.data.frame.integrity import opened, translate_disk_errors, verify_digest, verify_parquet
+from batchsync.data.frame.integrity import is_intact, opened, translate_disk_errors, verify_digest, verify_parquet
 from batchsync.data.frame.known import opened_baseline
 from batchsync.data.inspection import RecordInspection
 from batchsync.data.outcome.join_outcomes import join_outcomes
@@ -244,7 +244,8 @@ class PolarsEngine(PlanRows, RecordInspection, SuppressionLists):
         Args:
             baseline: The baseline before.
             verdicts: Verdict files (`RowVerdicts.path`).
-            manifests: Keys of the row manifests of the same batches; those that are gone have no content to keep.
+            manifests: Keys of the row manifests of the same batches; those that are gone or damaged have no content to
+                keep.
 
         Returns:
             The new baseline.
@@ -254,8 +255,9 @@ class PolarsEngine(PlanRows, RecordInspection, SuppressionLists):
             opened_baseline(self._objects, baseline) as known,
             opened(self._objects, [key for key in manifests if self._objects.head(key) is not None]) as contents,
         ):
-            verify_parquet([*known.paths, *verdicts, *contents])
-            return replace(baseline, segments=apply_verdicts(known, verdicts, self._segments(baseline), contents))
+            verify_parquet([*known.paths, *verdicts])
+            intact = [path for path in contents if is_intact(path)]
+            return replace(baseline, segments=apply_verdicts(known, verdicts, self._segments(baseline), intact))
 
     def resolve(self, baseline: BaselineEntry, keys: Sequence[str], *, delivered: bool) -> BaselineEntry:
         """Return the baseline after unknown outcomes were resolved.

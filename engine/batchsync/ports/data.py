@@ -258,7 +258,8 @@ class DataEngine(Protocol):
         Args:
             baseline: The baseline before.
             verdicts: Verdict files (`RowVerdicts.path`).
-            manifests: Keys of the row manifests of the same batches, which hold what the job keeps of its records.
+            manifests: Keys of the row manifests of the same batches, which hold what the job keeps of its records; one
+                that is gone or damaged has nothing to keep.
         """
         ...
 

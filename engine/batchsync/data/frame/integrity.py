@@ -93,6 +93,15 @@ def verify_parquet(paths: Sequence[Path]) -> None:
             raise damaged from None
 
 
+def is_intact(path: Path) -> bool:
+    """Return whether a segment or row manifest exists with the content of its name; see `verify_digest`."""
+    try:
+        verify_digest([path])
+    except StateError:
+        return False
+    return True
+
+
 def verify_digest(paths: Sequence[Path]) -> None:
     """Check the content of segments and row manifests against the digests in their names.
 
