@@ -264,17 +264,17 @@ PLANTS = {
         replaced(PolarsEngine, "resolve", _resolution_always_delivered),
     ),
     "in-flight-ignored": Plant(
-        6, "rows in flight are not excluded from a plan", replaced(plan, "_in_flight", _in_flight_ignored)
+        6, "rows in flight are not excluded from a plan", replaced(plan, "in_flight_manifests", _in_flight_ignored)
     ),
     "prepared-not-in-flight": Plant(
         6,
         "a newer version of a row is not deferred behind a prepared one",
-        replaced(plan, "_in_flight", _in_flight_except(Phase.PREPARED)),
+        replaced(plan, "in_flight_manifests", _in_flight_except(Phase.PREPARED)),
     ),
     "submitted-not-in-flight": Plant(
         6,
         "a newer version of a row is not deferred behind a submitted one",
-        replaced(plan, "_in_flight", _in_flight_except(Phase.SUBMITTED)),
+        replaced(plan, "in_flight_manifests", _in_flight_except(Phase.SUBMITTED)),
     ),
     "removals-from-truncated-source": Plant(
         7,
