@@ -167,7 +167,10 @@ def test_force_with_folder_in_place_of_file_replaces_nothing(batchsync: Callable
     ("arguments", "message"),
     [
         (["--vendor", "unknown"], "error: no starter for vendor unknown [BS-C001]"),
-        (["--file", "other.yaml"], "error: init writes jobs.yaml into FOLDER: give the folder instead of --file [BS-C001]"),
+        (
+            ["--file", "other.yaml"],
+            "error: init writes jobs.yaml into FOLDER: give the folder instead of --file [BS-C001]",
+        ),
     ],
 )
 def test_invalid_init_arguments_are_reported(
