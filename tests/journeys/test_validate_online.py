@@ -76,7 +76,7 @@ def test_columns_are_listed_with_their_types(shop: Deployment) -> None:
     ("old", "new", "place", "message"),
     [
         ("=name || label", "=name || lable", "jobs.yaml:18:45", "lable"),
-        ("      key: id\n", "      key: idd\n", "jobs.yaml:11:5", "idd"),
+        ("      key: id\n", "      key: idd\n", "jobs.yaml:14:12", "idd"),
         ("=name || label", "=abs(name)", "jobs.yaml:18:45", "abs"),
         ("on: segment}", "on: {segment: nothing}}", "jobs.yaml:15:14", "nothing"),
         ("      key: id\n", "      key: id\n      freshness: {column: at, max_age: 1h}\n", "jobs.yaml:15:", "at"),

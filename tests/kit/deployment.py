@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from batchsync.errors import ExitCode
 from batchsync_mocks.faults import Fault
 from kit.command_forks import command_forks
+from kit.installed import has_installed
 from kit.schemas import output_errors, text_errors
 
 if TYPE_CHECKING:
@@ -102,7 +103,15 @@ class Deployment:
         file = self.folder / "jobs.yaml"
         if code != ExitCode.INVALID and file.is_file():
             text = file.read_text(encoding="utf-8-sig")
-            assert text_errors(text) == (), text
+            assert text_errors(text, self._printed_schema()) == (), text
+
+    def _printed_schema(self) -> str | None:
+        """Return the schema that `batchsync schema` prints, if the test installed a package; None for the bundled one."""
+        if not has_installed(self.folder):
+            return None
+        done = command_forks().run(["schema"], cwd=self.folder, environ=self.environ(), timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def json(self, *arguments: str, expect: int = 0) -> Any:
         """Run batchsync with JSON output and return the result part of its envelope."""

@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     import pytest
 
 
+#: Folder below that of a test that has the package.
+_SITE = "site"
+
+
+def has_installed(folder: Path) -> bool:
+    """Return whether a test that works in a folder installed the package."""
+    return (folder / _SITE).is_dir()
+
+
 def install(folder: Path, patch: pytest.MonkeyPatch, code: str, entry_points: str) -> Path:
     """Install the module `acme_batchsync` for the commands that a test starts.
 
@@ -24,7 +33,7 @@ def install(folder: Path, patch: pytest.MonkeyPatch, code: str, entry_points: st
     Returns:
         Path of the module.
     """
-    site = folder / "site"
+    site = folder / _SITE
     about = site / "acme_batchsync-1.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-batchsync\nVersion: 1\n", encoding="utf-8")

@@ -39,9 +39,10 @@ def schema_errors(document: Any, validator: Draft202012Validator | None = None) 
 
 
 @cache
-def text_errors(text: str) -> tuple[str, ...]:
-    """Return what the schema of jobs.yaml refuses in a file."""
-    return tuple(schema_errors(read_yaml(text)))
+def text_errors(text: str, schema: str | None = None) -> tuple[str, ...]:
+    """Return what a schema, given as JSON, refuses in a jobs.yaml; by default the schema without installed packages."""
+    validator = None if schema is None else Draft202012Validator(json.loads(schema))
+    return tuple(schema_errors(read_yaml(text), validator))
 
 
 def errors_of(document: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
