@@ -106,7 +106,7 @@ class Deployment:
             assert text_errors(text, self._printed_schema()) == (), text
 
     def _printed_schema(self) -> str | None:
-        """Return the schema that `batchsync schema` prints, if the test installed a package; None for the bundled one."""
+        """Return what `batchsync schema` prints if the test installed a package; None for the bundled schema."""
         if not has_installed(self.folder):
             return None
         done = command_forks().run(["schema"], cwd=self.folder, environ=self.environ(), timeout=60)

@@ -212,7 +212,7 @@ def test_custom_vendor_folder_is_loaded(copy: Copy) -> None:
     [
         ("calls/0/methode", "PUT", "calls.0.methode: unknown key"),
         ("calls/0/source", None, "calls.0.source: is missing"),
-        ("calls/0/method", "PATCH", "calls.0.method: "),
+        ("calls/0/method", "TRACE", "calls.0.method: "),
         ("calls/0/url", "https://evil.example/", "calls.0.url: "),
         ("calls/0/url", "/v2/{tiket}", "calls.0.url: unknown placeholder tiket"),
         ("calls/0/url", "/v2/{ticket", "calls.0.url: brace outside of a placeholder"),

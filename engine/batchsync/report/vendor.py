@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batchsync.core.record_text import member_text, members, mode_notes
-from batchsync.core.vendor_rules import DefaultOutcome
+from batchsync.core.vendor_rules import DefaultOutcome, JoinedBy
 from batchsync.report.text_format import Style, escape_controls, format_duration, markdown, markdown_table, size
 
 if TYPE_CHECKING:
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 _WIDTH = 80
 #: Width of the first column of the text output.
 _NAMES = 22
+_NAMED_BY = {
+    JoinedBy.REF: "by our reference in each record",
+    JoinedBy.ROW: "by its number in the batch file",
+    JoinedBy.KEY: "by its key",
+    JoinedBy.INPUTS: "by the values of its columns",
+}
 _MEANINGS = {
     "running": "the vendor works on it: asked again",
     "empty": "the vendor has no file yet",
@@ -218,7 +224,7 @@ class VendorReport:
 
     def _row_log(self) -> Iterator[str]:
         log = self.details.rules.row_log
-        by = "by our reference in each record" if log.joined_by == "ref" else "by the values of its columns"
+        by = _NAMED_BY[log.joined_by]
         is_accepted = log.default_outcome is DefaultOutcome.ACCEPTED
         yield f"A rejected row is found {by}; a row that is not listed is {'accepted' if is_accepted else 'unknown'}."
         for name, meaning in (

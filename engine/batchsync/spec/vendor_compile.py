@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from batchsync.core.vendor_calls import (
     Download,
     ErrorsRules,
     Limits,
+    ListItem,
     ResponseRule,
 )
 from batchsync.core.vendor_rules import ErrorLayout, FileRules, RowLogRules, TableForm, VendorRules
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from batchsync.core.record_schema import RecordSchema
     from batchsync.spec.vendor_model import (
         AuthModel,
+        BatchCallModel,
         CallModel,
         DescribeModel,
         DownloadModel,
@@ -45,6 +48,7 @@ def compile_vendor(model: VendorModel, schemas: Mapping[str, RecordSchema]) -> V
     layout = model.row_log.errors.model_dump()
     for name in ("ignored_codes", "retry_codes", "already_absent_codes"):
         layout[name] = tuple(layout[name])
+    layout["only"] = {member: tuple(values) for member, values in layout["only"].items()}
     return VendorRules(
         name=model.name,
         title=model.title,
@@ -72,11 +76,16 @@ def compile_vendor(model: VendorModel, schemas: Mapping[str, RecordSchema]) -> V
 
 
 def _policy(model: VendorModel) -> Policy:
-    policy = model.policy
+    policy, calls = model.policy, {call.call: call for call in model.calls}
     return Policy(
         on_unknown_allocation=policy.on_unknown_allocation,
+        on_unknown_upload=policy.on_unknown_upload,
+        on_unknown_commit=policy.on_unknown_commit,
         allocate_repeatable=policy.allocate_repeatable,
-        commits=any(call.call is CallName.COMMIT for call in model.calls),
+        # A Python package has no calls here, and allocates.
+        allocates=not calls or CallName.ALLOCATE in calls,
+        recognizes_batches=not calls or _names_batches(calls),
+        commits=CallName.COMMIT in calls,
         commit_repeatable=policy.commit_repeatable,
         ask_after=parse_duration(policy.ask_after),
         empty_max=parse_duration(policy.empty_max),
@@ -90,6 +99,13 @@ def _policy(model: VendorModel) -> Policy:
         foreign_answers_max=policy.foreign_answers_max,
         in_flight_max=policy.in_flight_max,
     )
+
+
+def _names_batches(calls: Mapping[CallName, BatchCallModel]) -> bool:
+    """Return whether the first request about a batch carries our idempotency key."""
+    first = next((calls[name] for name in (CallName.ALLOCATE, CallName.UPLOAD) if name in calls), None)
+    sent = json.dumps([first.url, first.headers, first.json_body, first.form]) if first is not None else ""
+    return "{idempotency_key}" in sent or (CallName.ALLOCATE not in calls and "{allocation.id}" in sent)
 
 
 def _dialect(model: VendorModel, statuses: Mapping[str, str]) -> Dialect | None:
@@ -109,6 +125,7 @@ def _dialect(model: VendorModel, statuses: Mapping[str, str]) -> Dialect | None:
         vendor_statuses={status.casefold(): meaning for status, meaning in statuses.items()},
         results=_download(results) if results else None,
         errors=_errors(model.errors) if model.errors else None,
+        unprocessed=_download(model.unprocessed) if model.unprocessed else None,
         results_retry_after=parse_duration(results.again) if results else timedelta(minutes=1),
         results_counter=results.counter if results else None,
         limits=_limits(limits),
@@ -130,12 +147,14 @@ def _call(model: CallModel, *, intent: bool = False) -> Call:
             for rule in model.responses
         ),
         read={name: tuple(pointers) for name, pointers in model.read.items()},
+        item=ListItem(**model.item.model_dump()) if model.item else None,
     )
 
 
 def _auth(model: AuthModel) -> AuthRules:
     return AuthRules(
         kind=model.kind,
+        base_url=model.base_url,
         headers=dict(model.headers),
         user=model.user,
         password=model.password,
@@ -167,7 +186,7 @@ def _download(model: DownloadModel) -> Download:
     return Download(
         save_as=model.save_as,
         call=_call(model.call),
-        locate=_call(model.locate) if model.locate else None,
+        locate=tuple(_call(item) for item in model.locate),
     )
 
 

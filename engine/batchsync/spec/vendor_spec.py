@@ -5,6 +5,7 @@ Validates what the pydantic models cannot: placeholders, modes, statuses, and bl
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -13,17 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchsync.core.batch import Verdict
-from batchsync.core.vendor_calls import PLACEHOLDER, AuthKind, CallName
-from batchsync.core.vendor_rules import Sends
+from batchsync.core.policy import OnUnknownOutcome
+from batchsync.core.storage_location import host_matches
+from batchsync.core.vendor_calls import AuthKind, CallName
+from batchsync.core.vendor_rules import FileFormat, JoinedBy, Sends
 from batchsync.errors import SpecError, UsageError
 from batchsync.spec.record_spec import load_record_schema, read_model
 from batchsync.spec.vendor_compile import PENDING_MEANINGS, compile_vendor
 from batchsync.spec.vendor_model import VendorModel
+from batchsync.spec.vendor_placeholders import check_placeholders, placeholders_of
 from batchsync.spec.vendor_problems import problem
 from batchsync.util.plugins import VENDORS, find_plugin, plugin_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from importlib.metadata import EntryPoint
     from importlib.resources.abc import Traversable
 
@@ -31,13 +35,8 @@ if TYPE_CHECKING:
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.errors import Problem
 
-#: Placeholders of every vendor spec. Those of `target`, `params` and `credentials` are declared in the spec.
-_BUILTIN_PLACEHOLDERS = frozenset(
-    {"idempotency_key", "token", "allocation.id", "allocation.url", "found.url"}
-    | {f"file.{item}" for item in ("md5", "md5_base64", "size", "name")}
-)
 #: Calls that every vendor of the HTTP dialect needs, and what must be read from responses.
-_REQUIRED_CALLS = (CallName.ALLOCATE, CallName.UPLOAD, CallName.POLL)
+_REQUIRED_CALLS = (CallName.UPLOAD, CallName.POLL)
 _READ = {CallName.POLL: "status"}
 
 
@@ -211,29 +210,16 @@ def _check_missing_blocks(model: VendorModel) -> Iterator[tuple[str, str]]:
 
 def _check_semantics(model: VendorModel) -> Iterator[tuple[str, str]]:
     """Yield path and message of everything that has the right type but is inconsistent."""
-    known = _BUILTIN_PLACEHOLDERS | {f"target.{key}" for key in model.target.keys}
-    known |= {f"credentials.{credential}" for credential in model.connection.credentials}
-    if model.describe:
-        known |= {f"params.{name}" for name in model.describe.params}
-    if model.describe and model.describe.choice:
-        known |= {f"params.{model.describe.choice.param}"}
-        if model.target.keys.get(model.describe.choice.target) != "required":
-            yield "describe.choice.target", "must be a required key of target"
-    dumped = model.model_dump(by_alias=True, exclude={"title": True, "source": True, "file": {"envelope"}})
-    for at, text in _texts(dumped, ""):
-        yield from (
-            (at, f"unknown placeholder {placeholder}")
-            for placeholder in _placeholders(text)
-            if placeholder not in known
-        )
-        if not at.endswith("source") and set("{}") & set(PLACEHOLDER.sub("", text)):
-            yield at, "brace outside of a placeholder"
+    if model.describe and model.describe.choice and model.target.keys.get(model.describe.choice.target) != "required":
+        yield "describe.choice.target", "must be a required key of target"
+    yield from check_placeholders(model)
     for status, meaning in model.statuses.items():
         if status != "source" and meaning not in PENDING_MEANINGS and meaning not in set(Verdict):
             yield f"statuses.{status}", f"must be running, empty or one of {', '.join(Verdict)}"
     if not set(model.target.non_identity_keys) <= set(model.target.keys):
         yield "target.non_identity_keys", "must all be in target.keys"
     yield from _check_modes(model)
+    yield from _check_file(model)
     yield from _check_credentials(model)
     yield from _check_calls(model)
 
@@ -244,6 +230,28 @@ def _check_modes(model: VendorModel) -> Iterator[tuple[str, str]]:
         able = {mode for mode, sends in model.modes.sends.items() if sends is wanted}
         if not able.issuperset(getattr(model.modes, name)):
             yield f"modes.{name}", f"must all be modes that send {wanted}: {', '.join(sorted(able)) or 'none'}"
+
+
+def _check_file(model: VendorModel) -> Iterator[tuple[str, str]]:
+    """Yield path and message of each property of batch files and row logs that another one does not allow."""
+    file, log = model.file, model.row_log
+    text = json.dumps(file.document or {})
+    if (file.format is FileFormat.JSON) != (file.document is not None):
+        yield "file.document", "must be given with format: json, and only with it"
+    elif file.document is not None and text.count('"{records}"') != 1:
+        yield "file.document", 'must contain "{records}" once, as a whole value'
+    if file.document is not None and file.gzip:
+        yield "file.gzip", "must be false for a JSON document"
+    known = {"records", *(f"target.{key}" for key in model.target.keys)}
+    if unknown := sorted(set(placeholders_of(text)) - known):
+        yield "file.document", f"unknown placeholder {unknown[0]}"
+    if log.joined_by is JoinedBy.INPUTS:
+        if file.format is not FileFormat.CSV:
+            yield "row_log.joined_by", "inputs needs a file in CSV"
+    elif not log.errors.ref:
+        yield "row_log.errors.ref", "must name the member that identifies the row"
+    if log.joined_by is JoinedBy.REF and "{ref}" not in json.dumps(file.envelope or {}):
+        yield "row_log.joined_by", "ref needs {ref} in file.envelope"
 
 
 def _check_calls(model: VendorModel) -> Iterator[tuple[str, str]]:
@@ -258,14 +266,28 @@ def _check_calls(model: VendorModel) -> Iterator[tuple[str, str]]:
     if upload is not None and not upload.sends_file:
         yield at, "must send the file (sends_file)"
     reads = [(*calls[name], needed) for name, needed in _READ.items() if name in calls]
-    if upload is not None and "allocation.url" in _placeholders(upload.url):
+    if upload is not None and "allocation.url" in placeholders_of(upload.url):
         reads += [(*calls[name], "url") for name in (CallName.ALLOCATE, CallName.FIND) if name in calls]
-    downloads = enumerate(model.errors.downloads if model.errors else ())
-    locates = [(f"errors.downloads.{number}.locate", item.locate) for number, item in downloads]
-    locates += [("results.locate", model.results.locate if model.results else None)]
-    for at, call, needed in (*reads, *((at, call, "url") for at, call in locates)):
-        if call is not None and needed not in call.read:
-            yield f"{at}.read", f"must define where to read {needed}"
+    if upload is not None and CallName.ALLOCATE not in calls:
+        reads.append((at, upload, "id"))
+    for place, call, needed in reads:
+        if needed not in call.read:
+            yield f"{place}.read", f"must define where to read {needed}"
+    yield from _check_unknown_outcomes(model, calls)
+
+
+def _check_unknown_outcomes(model: VendorModel, calls: Collection[CallName]) -> Iterator[tuple[str, str]]:
+    """Yield path and message of each action on an unknown outcome that the calls do not allow."""
+    action, allocates = model.policy.on_unknown_upload, CallName.ALLOCATE in calls
+    if not calls:
+        return
+    if not allocates and action is not OnUnknownOutcome.STOP:
+        yield "policy.on_unknown_upload", "must be stop: without an allocate call there is no id to ask by"
+    if action is OnUnknownOutcome.TAKE_ANOTHER and CallName.COMMIT not in calls:
+        yield "policy.on_unknown_upload", "take_another needs a commit call: the vendor processes an upload at once"
+    for name in (CallName.FIND, CallName.COMMIT):
+        if not allocates and name in calls:
+            yield "calls", f"has {name}, which needs allocate"
 
 
 def _check_credentials(model: VendorModel) -> Iterator[tuple[str, str]]:
@@ -275,6 +297,10 @@ def _check_credentials(model: VendorModel) -> Iterator[tuple[str, str]]:
         yield "connection.account", "must be one of credentials"
     if auth is None:
         return
+    if auth.base_url is not None and not host_matches(
+        auth.base_url.removeprefix("https://"), model.connection.api_hosts
+    ):
+        yield "connection.auth.base_url", "must be one of api_hosts"
     if auth.kind is AuthKind.BASIC:
         for name in ("user", "password"):
             if getattr(auth, name) not in credentials:
@@ -283,19 +309,3 @@ def _check_credentials(model: VendorModel) -> Iterator[tuple[str, str]]:
         yield "connection.auth.headers", "must define the headers that carry the credentials"
     if auth.kind is AuthKind.OAUTH2 and (auth.token is None or "token" not in auth.token.read):
         yield "connection.auth.token", "must be a call that reads token"
-
-
-def _texts(node: Any, at: str) -> Iterator[tuple[str, str]]:
-    """Yield path and text of every string below a node."""
-    if isinstance(node, str):
-        yield at, str(node)
-    elif isinstance(node, Mapping):
-        for name, child in node.items():
-            yield from _texts(child, f"{at}.{name}" if at else str(name))
-    elif isinstance(node, list):
-        for number, child in enumerate(node):
-            yield from _texts(child, f"{at}.{number}")
-
-
-def _placeholders(text: str) -> Iterator[str]:
-    return (match[1] for match in PLACEHOLDER.finditer(text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from batchsync.core.batch import VERDICTS_WITH_ROW_LOG, Allocation, BatchFile, IdempotencyKey, Verdict
 from batchsync.core.vendor_calls import Call, CallName, Download, Endpoint, ResponseClass
@@ -22,7 +22,7 @@ from batchsync.vendors.dialect import (
     Exchange,
     build,
     ensure_ok,
-    may_reauthenticate,
+    item_of,
     read,
     read_allocation,
     read_choice,
@@ -30,6 +30,7 @@ from batchsync.vendors.dialect import (
     read_status,
     values,
 )
+from batchsync.vendors.response_class import may_reauthenticate
 from batchsync.vendors.row_counts import count_rows
 from batchsync.vendors.template import fill_all
 
@@ -101,9 +102,10 @@ class HttpVendor:
         Raises:
             AmbiguousOutcomeError: If the outcome is unknown, or the vendor returned a batch that already has its file.
         """
-        exchange = self._exchange_ok(
-            self._dialect.calls[CallName.ALLOCATE], values(idempotency_key=idempotency_key, file=file, params=params)
-        )
+        call = self._dialect.calls.get(CallName.ALLOCATE)
+        if call is None:
+            return Allocation(id=idempotency_key, url=self._upload_url)
+        exchange = self._exchange_ok(call, values(idempotency_key=idempotency_key, file=file, params=params))
         self._refuse_existing_batch(exchange)
         return read_allocation(exchange, idempotency_key, own_url=self._upload_url, granted=True)
 
@@ -123,17 +125,21 @@ class HttpVendor:
             else read_allocation(exchange, idempotency_key, own_url=self._upload_url, granted=False)
         )
 
-    def upload(self, allocation: Allocation, file: BatchFile) -> None:
+    def upload(self, allocation: Allocation, file: BatchFile) -> Allocation | None:
         """Upload the whole file, or nothing.
+
+        Returns:
+            The allocation to poll by, if the vendor spec reads its id from the response; else None.
 
         Raises:
             AllocationExpiredError: If the URL has expired or is missing. An earlier request may have stored the file.
         """
-        if allocation.url is None:
+        if allocation.url is None and CallName.ALLOCATE in self._dialect.calls:
             raise AllocationExpiredError(f"allocation {allocation.id} has no upload URL any more")
         exchange = self._exchange(self._dialect.calls[CallName.UPLOAD], values(allocation=allocation, file=file), file)
         if ensure_ok(exchange) is ResponseClass.ABSENT:
             raise AllocationExpiredError(exchange.describe())
+        return Allocation(id=read_id(exchange, allocation.id)) if "id" in exchange.call.read else None
 
     def commit(self, allocation: Allocation, file: BatchFile) -> Allocation:
         """Tell the vendor to process the uploaded file.
@@ -151,10 +157,14 @@ class HttpVendor:
         A batch that the vendor does not find is lost. It may not be visible yet: the caller polls again before it
         believes that.
         """
-        exchange = self._exchange(self._dialect.calls[CallName.POLL], values(allocation=allocation))
-        if ensure_ok(exchange) is ResponseClass.OK:
-            return read_status(exchange, self._dialect.vendor_statuses)
-        return Finished(Verdict.LOST, f"HTTP {exchange.response.status}")
+        known = values(allocation=allocation)
+        exchange = self._exchange(self._dialect.calls[CallName.POLL], known)
+        if ensure_ok(exchange) is ResponseClass.ABSENT:
+            return Finished(Verdict.LOST, f"HTTP {exchange.response.status}")
+        found = item_of(exchange, known)
+        if found is None:
+            return Finished(Verdict.LOST, "not in the list of batches")
+        return read_status(exchange, self._dialect.vendor_statuses, found)
 
     def collect(self, allocation: Allocation, verdict: Verdict, into: Path) -> Downloads:
         """Download results and row log into a folder, each completely or not at all.
@@ -170,7 +180,9 @@ class HttpVendor:
         if verdict not in VERDICTS_WITH_ROW_LOG:
             return Downloads()
         errors = self._errors(allocation, verdict, into)
-        return replace(errors, results=self._results(allocation, into))
+        rules = self._dialect.unprocessed
+        unprocessed = self._fetch_document(rules, allocation, into) if rules else None
+        return replace(errors, results=self._results(allocation, into), unprocessed=unprocessed)
 
     def cancel(self, allocation: Allocation) -> None:
         """Cancel a batch that the vendor has not started.
@@ -244,7 +256,7 @@ class HttpVendor:
                 continue
             if (rows or 0) > most:
                 best, most = path, rows or 0
-                empty = download.locate is not None and not path.stat().st_size
+                empty = bool(download.locate) and not path.stat().st_size
             if rows is None or rows >= (failed or 0):
                 break
         if best is None and problem is not None:
@@ -255,32 +267,39 @@ class HttpVendor:
 
     def _row_count(self, allocation: Allocation, counters: tuple[str, ...]) -> int | None:
         """Return the sum of the row counts at these JSON pointers in the status, or None if they are missing."""
-        body = read(self._exchange_ok(self._dialect.calls[CallName.POLL], values(allocation=allocation)))
+        known = values(allocation=allocation)
+        body = item_of(self._exchange_ok(self._dialect.calls[CallName.POLL], known), known)
         counts = [response_parsing.count(body, pointer) for pointer in counters]
-        known = [count for count in counts if count is not None]
-        return sum(known) if len(known) == len(counts) or any(known) else None
+        counted = [count for count in counts if count is not None]
+        return sum(counted) if len(counted) == len(counts) or any(counted) else None
 
     def _fetch_document(self, rules: Download, allocation: Allocation, into: Path) -> Path | None:
         """Return the downloaded file, or None if the vendor has none. An expired URL is requested anew once."""
         reason = ""
         for _ in range(2 if rules.locate else 1):
-            known = values(allocation=allocation)
-            if rules.locate:
-                located = self._exchange(rules.locate, known)
-                url = (
-                    None
-                    if ensure_ok(located) is ResponseClass.ABSENT
-                    else response_parsing.text(read(located), rules.locate.read["url"])
-                )
-                if url is None:
-                    self._refuse_stale_status(located)
-                    return None
-                known["found.url"] = url
+            known = self._located(rules, allocation)
+            if known is None:
+                return None
             try:
                 return self._download(rules.call, known, into / rules.save_as)
             except AllocationExpiredError as expired:
                 reason = expired.reason
         raise PermanentError(reason)
+
+    def _located(self, rules: Download, allocation: Allocation) -> PlaceholderValues | None:
+        """Return the values of placeholders after the calls that precede a download; None if there is no document."""
+        known = values(allocation=allocation)
+        for call in rules.locate:
+            exchange = self._exchange(call, known)
+            if ensure_ok(exchange) is ResponseClass.ABSENT:
+                return None
+            body = item_of(exchange, known)
+            found = {name: response_parsing.text(body, pointers) for name, pointers in call.read.items()}
+            if any(text is None for text in found.values()):
+                self._refuse_stale_status(exchange, body)
+                return None
+            known |= {f"found.{name}": text for name, text in found.items()}
+        return known
 
     def _refuse_existing_batch(self, allocated: Exchange) -> None:
         """Raise if an allocation has the status of a batch whose file was uploaded: it was made earlier."""
@@ -292,11 +311,11 @@ class HttpVendor:
                 f"{allocated.request_line}: a batch with this reference exists, with status {shown}"
             )
 
-    def _refuse_stale_status(self, located: Exchange) -> None:
-        """Raise if a status without a document URL is older than the verdict, as from a replica that lags behind."""
+    def _refuse_stale_status(self, located: Exchange, body: Any) -> None:
+        """Raise if a status without a document is older than the verdict, as from a replica that lags behind."""
         poll = self._dialect.calls[CallName.POLL]
         if located.call.url == poll.url and not isinstance(
-            read_status(replace(located, call=poll), self._dialect.vendor_statuses), Finished
+            read_status(replace(located, call=poll), self._dialect.vendor_statuses, body), Finished
         ):
             raise RetryableError("the vendor returned a status from before its verdict")
 

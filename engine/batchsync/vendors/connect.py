@@ -9,7 +9,7 @@ from batchsync.core.storage_location import allowed_patterns
 from batchsync.core.vendor_calls import Endpoint
 from batchsync.errors import PermanentError, UnavailableError, UsageError
 from batchsync.ports import Network
-from batchsync.vendors.allowed_urls import UrlAllowList
+from batchsync.vendors.allowed_urls import UrlAllowList, is_loopback
 from batchsync.vendors.auth import Auth
 from batchsync.vendors.client import HttpVendor
 from batchsync.vendors.http import open_transport
@@ -76,7 +76,9 @@ class Connector:
             redactor.add_headers({"Proxy-Authorization": proxy.authorization} if proxy.authorization else {})
         http = open_transport(allowed_urls, rules.dialect.limits, clock, user_agent, ca_bundle, redactor)
         http = replace(http, proxy=proxy)
-        auth = Auth(rules.dialect.auth, credentials, http.send, base_url=base, clock=clock, redactor=redactor)
+        # Mocks issue tokens themselves.
+        token_base = base if is_loopback(base) else rules.dialect.auth.base_url or base
+        auth = Auth(rules.dialect.auth, credentials, http.send, base_url=token_base, clock=clock, redactor=redactor)
         guard = StorageGuard(allowed_urls=allowed_urls, network=network, redactor=redactor)
         return HttpVendor(rules=rules, base_url=base, http=http, auth=auth, clock=clock, storage=guard)
 
