@@ -356,7 +356,8 @@ class App:
 
     def rules_of(self, job: Job) -> VendorRules:
         """Return the rules of a job's vendor."""
-        return load_vendor(self.connection_of(job).vendor)
+        connection = self.connection_of(job)
+        return load_vendor(connection.vendor, connection.settings)
 
     def start_mocks(self, jobs: Sequence[Job]) -> BundledMocks:
         """Start the bundled mocks of the jobs' vendors, unless they run; with `skip_poll_wait`, use their clock.

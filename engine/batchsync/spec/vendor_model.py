@@ -22,7 +22,7 @@ from batchsync.core.vendor_rules import (
     Sends,
 )
 from batchsync.spec.record_spec import Model, Text
-from batchsync.spec.vendor_problems import BASE_URL, CALL_URL, DURATION, NAME, POINTER, SAVE_AS
+from batchsync.spec.vendor_problems import BASE_URL, CALL_URL, DURATION, NAME, POINTER, SAVE_AS, SETTING
 
 Duration = Annotated[str, Field(pattern=DURATION, description="for example 5s, 15m, 48h, 31d")]
 Pointer = Annotated[str, Field(pattern=POINTER, description="JSON pointer, RFC 6901")]
@@ -317,6 +317,24 @@ class UnprocessedModel(DownloadModel, Documented):
     """A CSV file that repeats the rows which the vendor did not process."""
 
 
+class SettingValueModel(Model):
+    """A value of a setting. `changes` has the form of `vendor.yaml`, and `records` with changes of record schemas.
+
+    Mappings are merged key by key, and `calls` call by call; null removes a key. Other values are replaced.
+    """
+
+    means: Text
+    changes: dict[Text, Any] = Field(default_factory=dict)
+
+
+class SettingModel(Documented):
+    """A key of connections by which accounts of the vendor differ. Without a default, it may be left open."""
+
+    title: Text
+    default: str = ""
+    values: Annotated[dict[Text, SettingValueModel], Field(min_length=1)]
+
+
 class VendorModel(Documented):
     """A complete `vendor.yaml`. The blocks of the HTTP dialect are either all present or all absent."""
 
@@ -324,6 +342,7 @@ class VendorModel(Documented):
     name: Annotated[str, Field(pattern=NAME)]
     title: Text
     connection: ConnectionModel
+    settings: dict[Annotated[str, Field(pattern=SETTING)], SettingModel] = Field(default_factory=dict)
     target: TargetModel
     modes: ModesModel
     file: FileModel

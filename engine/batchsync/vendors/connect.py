@@ -66,7 +66,12 @@ class Connector:
                 f"{rules.name}: no value for {', '.join(missing)}", hint="set it under the connection's credentials"
             )
         storage_hosts = allowed_patterns(rules.storage_hosts, network.storage_hosts)
-        allowed_urls = UrlAllowList(base_url=base, api_hosts=rules.api_hosts, storage_hosts=storage_hosts)
+        allowed_urls = UrlAllowList(
+            base_url=base,
+            api_hosts=rules.api_hosts,
+            storage_hosts=storage_hosts,
+            declared=network.storage_hosts,
+        )
         _check_base_url(base, allowed_urls, rules)
         proxy = network.proxy
         # The user of a proxy may be an ordinary word.
