@@ -215,7 +215,7 @@ class App:
         from batchsync.sinks import Sinks  # noqa: PLC0415 - the same
 
         if self.settings.mocks:
-            self.start_mocks(self.jobs(names))
+            self.start_mocks(self.rules_of(job).name for job in self.jobs(names))
         return Services(
             clock=self.clock,
             store=self.journal,
@@ -320,17 +320,23 @@ class App:
 
         connection = self.connection_of(job)
         rules = self.rules_of(job)
-        if connection.name not in self._vendors:
-            mocks = self.start_mocks([job]) if self.settings.mocks else None
-            self._vendors[connection.name] = self._accounts.connect(connection, rules, self.clock, mocks)
+        vendor = self.vendor_of(connection)
         return JobContext(
             job=job,
             rules=rules,
             policy=with_overrides(rules.policy, connection),
             account_id=self.account_id(job),
-            vendor=self._vendors[connection.name],
+            vendor=vendor,
             declared=self.deployment.names,
         )
+
+    def vendor_of(self, connection: Connection) -> Vendor:
+        """Return the client of a connection, of its mock if the settings ask for mocks."""
+        if connection.name not in self._vendors:
+            rules = self.rules_of_connection(connection)
+            mocks = self.start_mocks([rules.name]) if self.settings.mocks else None
+            self._vendors[connection.name] = self._accounts.connect(connection, rules, self.clock, mocks)
+        return self._vendors[connection.name]
 
     def login(self, database: Database) -> Mapping[str, str]:
         """Return what the references of a database stand for, see `Accounts.login`."""
@@ -356,11 +362,14 @@ class App:
 
     def rules_of(self, job: Job) -> VendorRules:
         """Return the rules of a job's vendor."""
-        connection = self.connection_of(job)
+        return self.rules_of_connection(self.connection_of(job))
+
+    def rules_of_connection(self, connection: Connection) -> VendorRules:
+        """Return the rules of a connection's vendor."""
         return load_vendor(connection.vendor, connection.settings)
 
-    def start_mocks(self, jobs: Sequence[Job]) -> BundledMocks:
-        """Start the bundled mocks of the jobs' vendors, unless they run; with `skip_poll_wait`, use their clock.
+    def start_mocks(self, vendors: Iterable[str]) -> BundledMocks:
+        """Start the bundled mocks of vendors, unless some run; with `skip_poll_wait`, use their clock.
 
         Returns:
             The running mocks.
@@ -374,12 +383,11 @@ class App:
 
             # The journal creates the private state folder, which contains the mocks' folder.
             self.journal  # noqa: B018 - opens the journal
-            vendors = sorted({self.rules_of(job).name for job in jobs})
             folder = self.settings.state_folder / "vendors"
             if self.settings.mocks_at is not None:
                 self._mocks = running_mocks(self.settings.mocks_at)
             else:
-                self._mocks = self._resources.enter_context(bundled_mocks(vendors, folder, self.clock))
+                self._mocks = self._resources.enter_context(bundled_mocks(sorted({*vendors}), folder, self.clock))
             if self.settings.skip_poll_wait:
                 self.clock = MockedTime(self._mocks, self.clock)
         return self._mocks

@@ -22,6 +22,7 @@ from batchsync.ports import Finished
 from batchsync.spec.vendor_spec import available_vendors, load_vendor
 from batchsync.vendors import response_parsing
 from batchsync.vendors.auth import Auth
+from batchsync.vendors.choices import read_choice
 from batchsync.vendors.connect import connect
 from batchsync.vendors.dialect import (
     Exchange,
@@ -29,7 +30,6 @@ from batchsync.vendors.dialect import (
     ensure_ok,
     read,
     read_allocation,
-    read_choice,
     read_status,
     values,
 )

@@ -79,7 +79,9 @@ def test_at_least_80_mistakes_are_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    "file", ["jobs.yaml", "examples/warehouse/jobs.yaml", "tests/journeys/real_jobs.yaml"], ids=lambda name: name
+    "file",
+    ["jobs.yaml", "examples/warehouse/jobs.yaml", "examples/sitecore/jobs.yaml", "tests/journeys/real_jobs.yaml"],
+    ids=lambda name: name,
 )
 def test_files_of_the_repository_are_accepted(file: str) -> None:
     text = (ROOT / file).read_text(encoding="utf-8")

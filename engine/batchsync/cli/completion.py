@@ -41,6 +41,14 @@ def complete_jobs(ctx: click.Context, _param: click.Parameter, incomplete: str) 
     return [CompletionItem(item) for item in found if item.startswith(incomplete)]
 
 
+def complete_connections(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the declared connections whose names begin so."""
+    found: list[str] = []
+    with suppress(Exception):  # the same
+        found = list(_outline(_session(ctx)).connections)
+    return [CompletionItem(item) for item in found if item.startswith(incomplete)]
+
+
 def complete_runs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return the declared jobs and the newest runs whose names begin so."""
     found: list[str] = []

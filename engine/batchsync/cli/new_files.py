@@ -20,8 +20,8 @@ def existing_paths(paths: Iterable[Path]) -> tuple[Path, ...]:
     return tuple(path for path in paths if os.path.lexists(path))
 
 
-def write_files(texts: Mapping[Path, str]) -> None:
-    """Write each text to its path in order, creating folders and replacing existing files.
+def write_files(texts: Mapping[Path, str | bytes]) -> None:
+    """Write each text, in UTF-8, or document to its path in order, creating folders and replacing existing files.
 
     All files are written beside their destinations before the first is renamed. If a file cannot be written, no new
     file or folder is left.
@@ -69,8 +69,8 @@ def _make_folder(folder: Path, undone: contextlib.ExitStack) -> None:
     undone.callback(folder.rmdir)
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str | bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666)
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(text.encode() if isinstance(text, str) else text)
     fsync_file(path)

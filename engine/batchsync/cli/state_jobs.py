@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import click
 
 from batchsync import spec
 from batchsync.cli.command import command
+from batchsync.cli.consent import confirm
 from batchsync.cli.progress import running_app
 from batchsync.cli.session import Answer, Session
 from batchsync.core.naming import baseline_prefix, staging_prefix
@@ -112,7 +112,7 @@ def remove(session: Session, job: str, *, reason: str, yes: bool) -> Answer:
     with running_app(session) as app:
         _check_state(app.journal, job)
         entries = _entries(app.journal.baselines(job))
-        _confirm(f"Forget the {entries:,} entries of {job}? The next sync sends every row", yes=yes)
+        confirm(f"Forget the {entries:,} entries of {job}? The next sync sends every row", yes=yes)
         runs = remove_state(job, app.services(), reason.strip())
     report = Message(
         sentences=(f"{job}: forgot {entries:,} entries (run {', '.join(run.id for run in runs)}), nothing was sent",),
@@ -125,20 +125,6 @@ def remove(session: Session, job: str, *, reason: str, yes: bool) -> Answer:
 def size_of_journal(folder: Path) -> int:
     """Return the size of the journal and its -wal file, in bytes."""
     return sum(path.stat().st_size for path in folder.glob("journal.db*") if path.suffix != ".db-shm")
-
-
-def _confirm(question: str, *, yes: bool) -> None:
-    """Ask a person on the terminal.
-
-    Raises:
-        UsageError: If no person can be asked, or the answer is no.
-    """
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError("it cannot be confirmed: standard input is no terminal", hint="add --yes")
-    if not click.confirm(question, err=True):
-        raise UsageError("not confirmed; nothing was changed", hint="add --yes")
 
 
 def _check_state(journal: Journal, job: str) -> None:

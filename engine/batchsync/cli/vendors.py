@@ -1,31 +1,40 @@
-"""`batchsync vendors`."""
+"""`batchsync vendors`: what vendors take, and its subcommands, which ask the vendor of a connection."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from batchsync import spec
-from batchsync.cli.command import command
+from batchsync.cli.command import SETTINGS, command
 from batchsync.cli.session import Answer, Session
+from batchsync.cli.vendors_ask import services, template
 from batchsync.errors import UsageError
 from batchsync.report.vendor import VendorReport, VendorsReport
 from batchsync.util.suggestions import names_hint
 
 if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
     from batchsync.core.vendor_details import VendorDetails
 
 
-@command("vendors", example="batchsync vendors\nbatchsync vendors sitecore-cdp guest")
+@command(
+    "vendors",
+    example="batchsync vendors\nbatchsync vendors sitecore-cdp guest\nbatchsync vendors services motorweb",
+)
 @click.argument("name", required=False, metavar="[NAME]")
 @click.argument("schema", required=False, metavar="[SCHEMA]")
-def vendors(session: Session, name: str | None, schema: str | None) -> Answer:
+def described(session: Session, name: str | None, schema: str | None) -> Answer:
     """Print what a vendor takes, and what its answers mean.
 
     Without a name, the available vendors. With one: credentials, target keys, modes, record schemas with their members,
     limits, statuses and error codes, each with the document that says so. With a record schema, its members only.
     A folder with a vendor.yaml may stand for the name.
+
+    Two commands ask the vendor of a connection, each with its own --help: `vendors services CONNECTION` lists what a
+    target may select, `vendors template CONNECTION SERVICE` prints or saves the input template of a service.
 
     Returns:
         The report to print, with the exit code.
@@ -52,3 +61,27 @@ def _details(session: Session, name: str) -> VendorDetails:
     if "/" in name and (objection := fence.objection(name)):
         raise UsageError(f"{name} {objection}", hint=fence.advice)
     return spec.load_vendor_details(name)
+
+
+class _VendorsGroup(click.Group):
+    """`batchsync vendors`: words that are no subcommand are the arguments of `described`."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Return the context of a subcommand's group, or of `described`."""
+        if args and args[0] in self.commands:
+            return super().make_context(info_name, args, parent, **extra)
+        return described.make_context(info_name, args, parent, **extra)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Return name, command and remaining arguments."""
+        return super().resolve_command(ctx, args) if args[0] in self.commands else (self.name, described, args)
+
+    def get_help(self, ctx: click.Context) -> str:
+        """Return the help of `described`, which names the subcommands."""
+        return described.get_help(ctx)
+
+
+_COMMANDS: MutableMapping[str, click.Command] = {"services": services, "template": template}
+vendors = _VendorsGroup("vendors", commands=_COMMANDS, help=described.help, context_settings=SETTINGS)

@@ -128,13 +128,17 @@ class AuthRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Lookup of the id for a key of `target`, by id or by name in the list that `call` returns."""
+    """Lookup of the id for a key of `target`, by id or by name in the list that `call` returns.
+
+    `ids`, `names` and `descriptions` are JSON pointers into an item of the list.
+    """
 
     call: Call
     target: str
     param: str
     ids: tuple[str, ...]
     names: tuple[str, ...]
+    descriptions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,7 +72,20 @@ if TYPE_CHECKING:
     )
     from batchsync.ports.state_store import StateStore
     from batchsync.ports.suppression import SuppressionLists
-    from batchsync.ports.vendor import Clock, Connect, Downloads, Empty, Finished, Running, Status, TargetFacts, Vendor
+    from batchsync.ports.vendor import (
+        Clock,
+        Connect,
+        Downloads,
+        Empty,
+        Finished,
+        InputTemplate,
+        Running,
+        Status,
+        TargetFacts,
+        TargetOption,
+        Vendor,
+        VendorCatalog,
+    )
 
 __all__ = [
     "AccessOf",
@@ -93,6 +106,7 @@ __all__ = [
     "FetchSource",
     "Finished",
     "GuardTripped",
+    "InputTemplate",
     "InvalidGroup",
     "JobFinished",
     "JobsReloadFailed",
@@ -136,7 +150,9 @@ __all__ = [
     "Suppression",
     "SuppressionLists",
     "TargetFacts",
+    "TargetOption",
     "Vendor",
+    "VendorCatalog",
     "Violation",
     "Waiting",
     "check_key",
@@ -193,7 +209,20 @@ _MODULES = {
     "source": {"AccessOf", "FetchSource", "Logins", "SourceFetcher", "StorageAccess"},
     "state_store": {"StateStore"},
     "suppression": {"SuppressionLists"},
-    "vendor": {"Clock", "Connect", "Downloads", "Empty", "Finished", "Running", "Status", "TargetFacts", "Vendor"},
+    "vendor": {
+        "Clock",
+        "Connect",
+        "Downloads",
+        "Empty",
+        "Finished",
+        "InputTemplate",
+        "Running",
+        "Status",
+        "TargetFacts",
+        "TargetOption",
+        "Vendor",
+        "VendorCatalog",
+    },
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -6,7 +6,7 @@ Vendor implementations raise `batchsync.errors.VendorError` and nothing else.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -160,6 +160,53 @@ class Vendor(Protocol):
 
         Raises:
             PermanentError: If the vendor does not cancel it.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetOption:
+    """An entry of the vendor's list that a key of a job's `target` selects from, such as a service.
+
+    Attributes:
+        id: The vendor's id of it.
+        name: Its name; empty if the vendor gives none.
+        description: Its description; empty if the vendor gives none.
+    """
+
+    id: str
+    name: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputTemplate:
+    """The vendor's template of an input file, as sent, and the names in its first line."""
+
+    document: bytes
+    columns: tuple[str, ...]
+
+
+@runtime_checkable
+class VendorCatalog(Protocol):
+    """What a vendor offers for the targets of jobs. Optional: a vendor of a Python package need not implement it.
+
+    Methods raise as those of `Vendor`.
+    """
+
+    def options(self) -> tuple[TargetOption, ...]:
+        """Return what the target of a job may select. Repeatable.
+
+        Raises:
+            PermanentError: If the vendor has no list.
+        """
+        ...
+
+    def input_template(self, option: TargetOption) -> InputTemplate | None:
+        """Return the input template of an option; None if it has none. Repeatable.
+
+        Raises:
+            PermanentError: If the vendor has no templates.
         """
         ...
 

@@ -16,6 +16,7 @@ PROBLEMS = ("[problem]", "Problems of jobs.yaml and its sources.")
 NEXT = ("[text]", "Next commands, in backquotes, each with what it does.")
 NOTES = ("[text]", "Notes on what was not done or not known.")
 JOB = ("text", "Name of the job.")
+CONNECTION = ("text", "Name of the connection.")
 RUN = ("text", "Id of the run.")
 BATCH = ("text", "Id of the batch.")
 REASON = ("text", "Reason that was given.")
@@ -351,6 +352,11 @@ OBJECTS: dict[str, Members] = {
         "title": ("text", "What it is called."),
         "schemas": ("[text]", "Record schemas."),
         "modes": ("[text]", "Modes."),
+    },
+    "option": {
+        "id": ("text", "Id at the vendor."),
+        "name": ("text?", "Name at the vendor."),
+        "description": ("text?", "Description by the vendor."),
     },
     "vendor_schema": {
         "name": ("text", "Name of the record schema."),

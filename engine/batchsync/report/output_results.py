@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batchsync.report.output_members import BATCH, JOB, NEXT, NOTES, OBJECTS, REASON, RUN, Members
+from batchsync.report.output_members import BATCH, CONNECTION, JOB, NEXT, NOTES, OBJECTS, REASON, RUN, Members
 
 PLANS: Members = {
     "jobs": ("[plan]", "A plan per job."),
@@ -147,6 +147,22 @@ RESULTS: dict[str, tuple[Members, ...]] = {
             "facts": ("int", "Known facts; docs/vendors lists them."),
         },
     ),
+    "vendors services": (
+        {
+            "connection": CONNECTION,
+            "key": ("text", "Key of a target that names an option."),
+            "options": ("[option]", "What the vendor lists, in its order."),
+        },
+    ),
+    "vendors template": (
+        {
+            "connection": CONNECTION,
+            "id": ("text", "Id of the service."),
+            "name": ("text?", "Its name."),
+            "columns": ("[text]", "Columns of the template."),
+            "file": ("text?", "File that was written; null without --save."),
+        },
+    ),
     "schema": ({"file": ("text", "File that was written.")},),
     "dbt-exposures": (
         {"exposures": ("[any]", "Exposures, as dbt reads them."), "version?": ("int", "Version of the file.")},
@@ -230,7 +246,7 @@ EVENTS: dict[str, tuple[Members, ...]] = {
     "clock_differs": (
         {
             "job": JOB,
-            "connection": ("text", "Name of the connection."),
+            "connection": CONNECTION,
             "seconds": ("number", "Seconds by which the vendor's clock is ahead."),
         },
     ),
@@ -295,6 +311,7 @@ EVENTS: dict[str, tuple[Members, ...]] = {
     "tick": ({"job": JOB, "at": ("time", "When."), "timezone": ("text", "Time zone of the schedule.")},),
     "key": ({"key": ("text", "The key.")} | OBJECTS["key_state"],),
     "vendor": (OBJECTS["vendor"],),
+    "option": (OBJECTS["option"],),
     "member": (
         {
             "vendor": ("text", "Name of the vendor."),

@@ -183,6 +183,7 @@ def _describe(model: DescribeModel) -> DescribeRules:
             param=choice.param,
             ids=tuple(choice.ids),
             names=tuple(choice.names),
+            descriptions=tuple(choice.descriptions),
         )
         if choice
         else None,

@@ -261,13 +261,14 @@ class RowLogModel(Documented):
 
 
 class ChoiceModel(Documented):
-    """Lookup of an id by the name that a target key holds."""
+    """Lookup of an id by the name that a target key holds; `descriptions` are shown to people."""
 
     call: CallModel
     target: Text
     param: Text
     ids: Pointers
     names: Pointers
+    descriptions: list[Pointer] = Field(default_factory=list)
 
 
 class DescribeModel(Documented):

@@ -16,8 +16,9 @@ from batchsync.errors import (
     RetryableError,
     UsageError,
 )
-from batchsync.ports import Clock, Downloads, Empty, Finished, Status, TargetFacts
+from batchsync.ports import Clock, Downloads, Empty, Finished, InputTemplate, Status, TargetFacts, TargetOption
 from batchsync.vendors import response_parsing
+from batchsync.vendors.choices import read_choice, read_options
 from batchsync.vendors.dialect import (
     Exchange,
     build,
@@ -25,7 +26,6 @@ from batchsync.vendors.dialect import (
     item_of,
     read,
     read_allocation,
-    read_choice,
     read_id,
     read_status,
     values,
@@ -95,6 +95,38 @@ class HttpVendor:
             params[rules.choice.param] = read_choice(exchange, rules.choice, wanted)
         columns = self._columns(values(target=target, params=params))
         return TargetFacts(params=params, columns=columns, clock_offset=self._changed_clock_offset())
+
+    def options(self) -> tuple[TargetOption, ...]:
+        """Return what the target of a job may select from the vendor's list.
+
+        Raises:
+            PermanentError: If the vendor spec has no call for it.
+        """
+        choice = self._dialect.describe.choice
+        if choice is None:
+            raise PermanentError(f"{self._rules.title} has no documented list that a target selects from")
+        return read_options(self._exchange_ok(choice.call, {}), choice)
+
+    def input_template(self, option: TargetOption) -> InputTemplate | None:
+        """Return the input template of an option, or None if it has none.
+
+        Raises:
+            PermanentError: If the vendor spec has no call for it, or the template quotes a credential.
+            AmbiguousOutcomeError: If the response is no table.
+        """
+        rules = self._dialect.describe
+        if rules.template is None or rules.choice is None:
+            raise PermanentError(f"{self._rules.title} has no documented call for an input template")
+        exchange = self._exchange(rules.template, values(params={rules.choice.param: option.id}))
+        if ensure_ok(exchange) is ResponseClass.ABSENT:
+            return None
+        body = exchange.response.body
+        columns = response_parsing.columns(body)
+        if columns is None:
+            raise AmbiguousOutcomeError(f"{exchange.request_line}: the response is no table with named columns")
+        if exchange.redactor.contains_secret(body.decode("utf-8", "replace")):
+            raise PermanentError(f"{exchange.request_line}: the template contains a credential of the connection")
+        return InputTemplate(document=body, columns=columns)
 
     def allocate(self, idempotency_key: IdempotencyKey, file: BatchFile, params: Mapping[str, str]) -> Allocation:
         """Return a new allocation for the file, made under an idempotency key.

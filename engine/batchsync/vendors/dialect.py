@@ -27,10 +27,8 @@ from batchsync.vendors.wire import Request, Response
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from batchsync.core.vendor_calls import Call, Choice
+    from batchsync.core.vendor_calls import Call
 
-#: Maximum number of names that a message lists.
-_NAMES_MAX = 20
 #: Maximum length of an allocation id, in characters.
 _ID_MAX = 255
 
@@ -307,41 +305,6 @@ def read_status(exchange: Exchange, vendor_statuses: Mapping[str, str], body: An
             return Empty(shown)
         case verdict:
             return Finished(Verdict(verdict), shown)
-
-
-def read_choice(exchange: Exchange, choice: Choice, wanted: str) -> str:
-    """Return the id of the item that the job's target selects from a list.
-
-    Args:
-        exchange: The exchange of the list call.
-        choice: Where ids and names are in an item, and which target key selects.
-        wanted: Id or name of the item, in any letter case.
-
-    Raises:
-        PermanentError: If no item has that id or name (the message lists those there are), or several have it.
-        AmbiguousOutcomeError: If the response contains no list.
-    """
-    listed = response_parsing.find_list(read(exchange))
-    if listed is None:
-        raise AmbiguousOutcomeError(
-            f"{exchange.request_line}: HTTP {exchange.response.status}, and the response contains no list"
-        )
-    found: list[str] = []
-    shown: list[str] = []
-    for item in listed:
-        item_id = response_parsing.text(item, choice.ids)
-        names = [name for name in (response_parsing.text(item, (pointer,)) for pointer in choice.names) if name]
-        if item_id is None or exchange.redactor.contains_secret(item_id):
-            continue
-        if wanted.strip().casefold() in {text.strip().casefold() for text in (item_id, *names)}:
-            found.append(item_id)
-        shown.append(exchange.one_line(names[0] if names else item_id))
-    if len(set(found)) == 1:
-        return found[0]
-    if found:
-        raise PermanentError(f"{choice.target}: {wanted!r} is ambiguous; use an id: {', '.join(sorted(set(found)))}")
-    available = ", ".join(sorted(shown)[:_NAMES_MAX]) or "none"
-    raise PermanentError(f"{choice.target}: the vendor has no {wanted!r}. Available: {available}")
 
 
 def _advice(status: int) -> str:

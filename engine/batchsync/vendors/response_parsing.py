@@ -187,6 +187,11 @@ def error_message(body: bytes, redactor: Redactor | None = None) -> str:
     return found if len(found) <= MESSAGE_MAX else found[: MESSAGE_MAX - 3] + "..."
 
 
+def shown_text(text: str, redactor: Redactor | None = None) -> str:
+    """Return a vendor's text on one line, redacted, without control characters, at most `MESSAGE_MAX` characters."""
+    return _clean(text, redactor)[:MESSAGE_MAX]
+
+
 def one_line(text: str, redactor: Redactor | None = None) -> str:
     """Return a vendor's text on one line, redacted, without control characters, at most 80 characters."""
     return _clean(text, redactor)[:80]
