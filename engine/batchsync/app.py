@@ -79,6 +79,8 @@ class App:
         self._journal: Journal | None = None
         self._mocks: BundledMocks | None = None
         self._vendors: dict[str, Vendor] = {}
+        #: Whether waits advance the clock of mocks unless the settings say; otherwise they last as long as at vendors.
+        self.skips_waits = True
 
     def __enter__(self) -> Self:
         """Return the app."""
@@ -359,7 +361,7 @@ class App:
         return load_vendor(self.connection_of(job).vendor)
 
     def start_mocks(self, jobs: Sequence[Job]) -> BundledMocks:
-        """Start the bundled mocks of the jobs' vendors, unless they run; with `skip_poll_wait`, use their clock.
+        """Start the bundled mocks of the jobs' vendors, unless they run, and use their clock.
 
         Returns:
             The running mocks.
@@ -379,8 +381,9 @@ class App:
                 self._mocks = running_mocks(self.settings.mocks_at)
             else:
                 self._mocks = self._resources.enter_context(bundled_mocks(vendors, folder, self.clock))
-            if self.settings.skip_poll_wait:
-                self.clock = MockedTime(self._mocks, self.clock)
+            chosen = self.settings.skip_poll_wait
+            skips = self.skips_waits if chosen is None else chosen
+            self.clock = MockedTime(self._mocks, self.clock, skips_waits=skips)
         return self._mocks
 
     def _lease(self, job: str) -> AbstractContextManager[object]:
