@@ -79,6 +79,8 @@ class App:
         self._journal: Journal | None = None
         self._mocks: BundledMocks | None = None
         self._vendors: dict[str, Vendor] = {}
+        #: Whether waits advance the clock of mocks unless the settings say; otherwise they last as long as at vendors.
+        self.skips_waits = True
 
     def __enter__(self) -> Self:
         """Return the app."""
@@ -369,7 +371,7 @@ class App:
         return load_vendor(connection.vendor, connection.settings)
 
     def start_mocks(self, vendors: Iterable[str]) -> BundledMocks:
-        """Start the bundled mocks of vendors, unless some run; with `skip_poll_wait`, use their clock.
+        """Start the bundled mocks of vendors, unless some run, and use their clock.
 
         Returns:
             The running mocks.
@@ -388,8 +390,9 @@ class App:
                 self._mocks = running_mocks(self.settings.mocks_at)
             else:
                 self._mocks = self._resources.enter_context(bundled_mocks(sorted({*vendors}), folder, self.clock))
-            if self.settings.skip_poll_wait:
-                self.clock = MockedTime(self._mocks, self.clock)
+            chosen = self.settings.skip_poll_wait
+            skips = self.skips_waits if chosen is None else chosen
+            self.clock = MockedTime(self._mocks, self.clock, skips_waits=skips)
         return self._mocks
 
     def _lease(self, job: str) -> AbstractContextManager[object]:

@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             port=options.port,
             state_dir=options.state_dir,
             https=options.https or options.https_only,
+            tls_names=options.tls_name,
             clock=clock,
             seed=options.seed,
             control_token=_control_token(options),
@@ -180,6 +181,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--ready-file", type=Path, help="write addresses and credentials here, as JSON, once all ports are open")
     add(
         "--https", action="store_true", help="serve HTTPS with a generated certificate authority; plain HTTP is refused"
+    )
+    add(
+        "--tls-name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="with --https: a further name of the certificate, like api.boxever.com; may be repeated",
     )
     add("--ca-out", type=Path, help="with --https: copy the authority's certificate here")
     add("--exit-with-stdin", action="store_true", help="stop when standard input ends")

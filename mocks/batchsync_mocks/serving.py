@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_httpserver import HTTPServer
-from werkzeug.http import http_date
-from werkzeug.serving import WSGIRequestHandler
 
-from batchsync_mocks import control, disk, profiles, snapshots, wire
+from batchsync_mocks import certificates, control, disk, profiles, snapshots, wire
 from batchsync_mocks.access import control_access
 from batchsync_mocks.clock import Clock
+from batchsync_mocks.connections import Handler, OpenConnections
 from batchsync_mocks.control import MockContext
 from batchsync_mocks.faults import Faults
 from batchsync_mocks.motorweb.api import Motorweb
@@ -53,6 +52,7 @@ class MockServer(HTTPServer):
         """Configure the server; `start` opens its port."""
         super().__init__(host, port, tls, threaded=True)
         self._context, self._vendor = context, vendor
+        self._connections = OpenConnections()
 
     def start(self) -> None:
         """Open the port and serve in the background.
@@ -63,10 +63,18 @@ class MockServer(HTTPServer):
         self._check_port()
         super().start()
         if self.server is not None:
-            self.server.RequestHandlerClass = functools.partial(_QuietHandler, clock=self._context.clock)
+            self._connections = OpenConnections()
+            self.server.RequestHandlerClass = functools.partial(
+                Handler, clock=self._context.clock, connections=self._connections
+            )
         if self.server is not None and isinstance(self.server.socket, ssl.SSLSocket):
             # Otherwise a client that connects and sends nothing blocks all others.
             self.server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]  # typeshed leaves it out
+
+    def stop(self) -> None:
+        """Close the port, and the connections that wait for a request."""
+        super().stop()
+        self._connections.stop()
 
     def _check_port(self) -> None:
         """Raise if the port cannot be opened."""
@@ -115,37 +123,6 @@ class MockServer(HTTPServer):
         return response
 
 
-class _QuietHandler(WSGIRequestHandler):
-    """Request handler that logs nothing: request lines contain signed queries, and faults close sockets on purpose."""
-
-    # Seconds after which a client that stops in mid-request releases its thread.
-    timeout = 120
-
-    def __init__(self, *arguments: Any, clock: Clock) -> None:
-        """Handle a connection; `clock` provides the Date header."""
-        self._clock = clock
-        super().__init__(*arguments)
-
-    def date_time_string(self, timestamp: float | None = None) -> str:
-        """Return the vendor's time, on which Retry-After dates are based, too."""
-        return http_date(self._clock.now() if timestamp is None else timestamp)
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Log nothing."""
-
-    def log_error(self, format: str, *args: object) -> None:  # noqa: A002 - the name the base class gives it
-        """Log nothing: only the client's connection fails here."""
-
-    def handle_expect_100(self) -> bool:
-        """Send nothing: Werkzeug itself sends `100 Continue`, and a client may take a second one for the response."""
-        return True
-
-    def run_wsgi(self) -> None:
-        """Handle a single request per connection: a fault may have closed the connection."""
-        super().run_wsgi()
-        self.close_connection = True
-
-
 def serve(  # noqa: PLR0913 - the entry point of the package; the options are independent
     vendors: Sequence[str] = tuple(VENDORS),
     *,
@@ -153,6 +130,7 @@ def serve(  # noqa: PLR0913 - the entry point of the package; the options are in
     port: int = 0,
     state_dir: str | Path | None = None,
     https: bool = False,
+    tls_names: Sequence[str] = (),
     clock: Clock | None = None,
     seed: int | None = None,
     control_token: str | None = None,
@@ -168,6 +146,8 @@ def serve(  # noqa: PLR0913 - the entry point of the package; the options are in
         port: Port of the first vendor; the others follow. 0 lets the system choose.
         state_dir: Folder from which a killed mock resumes, clock included; None for a temporary one.
         https: Whether to serve HTTPS only, with a generated certificate authority (`Running.ca`).
+        tls_names: Further names of the certificate, besides `host` and those of the loopback interface: a client that
+            resolves the name of a vendor to this machine finds a certificate of that name.
         clock: The shared clock; default: real time.
         seed: Makes ids, tokens and the random draws of faults the same in every run. Without a seed, a profile gets a
             random seed (`Running.seed`).
@@ -181,8 +161,8 @@ def serve(  # noqa: PLR0913 - the entry point of the package; the options are in
         The handle of the running mocks.
 
     Raises:
-        ValueError: If a vendor, profile or switch is unknown, a switch does not accept its value, the token or a host
-            is invalid, or the state directory is.
+        ValueError: If a vendor, profile or switch is unknown, a switch does not accept its value, the token, a host or
+            a name is invalid, or the state directory is.
         OSError: If a port is in use, or the state directory cannot be written.
     """
     unknown = [name for name in vendors if name not in VENDORS]
@@ -191,6 +171,7 @@ def serve(  # noqa: PLR0913 - the entry point of the package; the options are in
         raise ValueError(msg)
     active_profile = profiles.merged([profiles.profile(profile), Profile(switches=switches or {})])
     vendor_switches = _switches_by_vendor(vendors, active_profile)
+    certificates.check_names(tls_names, https=https)
     access = control_access(control_token, host, allow_hosts)
     folder = Path(tempfile.mkdtemp(prefix="batchsync-mocks-")) if state_dir is None else _state_folder(Path(state_dir))
     snapshots.complete(folder)
@@ -207,7 +188,7 @@ def serve(  # noqa: PLR0913 - the entry point of the package; the options are in
     )
     for name, vendor in context.vendors.items():
         vendor.switches = vendor_switches[name]
-    tls, ca = _tls_context(folder, host) if https else (None, None)
+    tls, ca = certificates.tls_context(folder, host, tls_names) if https else (None, None)
     servers = {
         name: MockServer(context, vendor, host, port + number if port else 0, tls)
         for number, (name, vendor) in enumerate(context.vendors.items())
@@ -248,21 +229,3 @@ def _switches_by_vendor(vendors: Sequence[str], active_profile: Profile) -> dict
     return {
         name: with_switches(VENDORS[name].switches_type(), active_profile.switches.get(name, {})) for name in vendors
     }
-
-
-def _tls_context(folder: Path, host: str) -> tuple[ssl.SSLContext, Path]:
-    """Return a TLS context, and the certificate of its authority, which is created if needed."""
-    # Imported on use: only HTTPS needs trustme, and its import takes longer than the rest of the start.
-    import trustme  # noqa: PLC0415 - see the line above
-
-    certificate, key = folder / "ca.pem", folder / "ca.key"
-    if certificate.exists() and key.exists():
-        authority = trustme.CA.from_pem(certificate.read_bytes(), key.read_bytes())
-    else:
-        authority = trustme.CA(organization_name="batchsync mocks")
-        for file, pem in ((key, authority.private_key_pem), (certificate, authority.cert_pem)):
-            with disk.atomic_write(file) as stream:
-                stream.write(pem.bytes())
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*dict.fromkeys([host, "localhost", "127.0.0.1", "::1"])).configure_cert(tls)
-    return tls, certificate

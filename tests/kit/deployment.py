@@ -81,7 +81,8 @@ class Deployment:
             "control_token": self.mocks.control_token,
         }
         ready.write_text(json.dumps(content), encoding="utf-8")
-        return {**os.environ, "BATCHSYNC_MOCKS": "1", "BATCHSYNC_MOCKS_AT": str(ready), "NO_COLOR": "1"}
+        mocks = {"BATCHSYNC_MOCKS": "1", "BATCHSYNC_MOCKS_AT": str(ready), "BATCHSYNC_SKIP_POLL_WAIT": "1"}
+        return {**os.environ, **mocks, "NO_COLOR": "1"}
 
     def results(self, name: str) -> Path:
         """Return the path of results of runs against mocks, for a `results:` path relative to jobs.yaml."""

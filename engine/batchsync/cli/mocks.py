@@ -41,6 +41,9 @@ def _path(name: str, text: str) -> Callable[[Any], Any]:
 @_path("--state-dir", "Folder for the state of the mocks (default: a temporary one).")
 @_path("--ready-file", "Write addresses and credentials here, as JSON, once all ports are open.")
 @click.option("--https", is_flag=True, help="Serve HTTPS with a certificate authority made for the purpose.")
+@click.option(
+    "--tls-name", multiple=True, metavar="NAME", help="With --https: a further name of the certificate; repeatable."
+)
 @_path("--ca-out", "With --https: copy the authority's certificate here.")
 @click.option("--seed", type=int, metavar="N", help="Seed of IDs and tokens.")
 @click.option("--https-only", is_flag=True, help="The same, in the vendors' words: plain HTTP is refused.")
