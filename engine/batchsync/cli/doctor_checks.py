@@ -171,7 +171,7 @@ def _target(app: App, job: Job) -> Check:
     name = f"{job.connection}/{job.name}"
     try:
         context = app.context(job)
-        facts = context.vendor.describe(job.target)
+        facts = context.vendor.describe(job.target, job.mode)
     except BatchsyncError as error:
         return Check(name=name, ok=False, found=error.message, fix=error.hint)
     except VendorError as failure:

@@ -24,6 +24,8 @@ class Kind(StrEnum):
     ARRAY = "array"
     #: any of string, boolean, integer, number (extension attributes)
     SCALAR = "scalar"
+    #: any JSON value, objects and lists included
+    ANY = "any"
 
 
 class Format(StrEnum):

@@ -46,6 +46,7 @@ class FileRules:
 
     `envelope`: template of a JSON line, an object in which `"{record}"` is replaced by the record, and `{ref}`,
     `{schema}` and `{mode}` by its reference, the name of its schema and the mode; None: a line is the record itself.
+    The members of the record follow those of an envelope whose last key is `SPLICE`.
     `document`: template of a JSON document, in which `"{records}"` is replaced by the list of records, and `{target.x}`
     by a value of the job's target. `reference` is the form of `{ref}`.
     """
@@ -60,6 +61,8 @@ class FileRules:
     reference: Reference = Reference.UUID
 
 
+#: Last key of an envelope whose value `"{record}"` stands for the members of the record.
+SPLICE = "..."
 #: Placeholders of `FileRules.envelope`.
 ENVELOPE_PLACEHOLDERS = frozenset({"record", "ref", "schema", "mode"})
 

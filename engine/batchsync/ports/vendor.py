@@ -99,8 +99,13 @@ class Vendor(Protocol):
     AllocationExpiredError.
     """
 
-    def describe(self, target: Mapping[str, str]) -> TargetFacts:
-        """Check the credentials and describe a job's target. Repeatable."""
+    def describe(self, target: Mapping[str, str], mode: str = "") -> TargetFacts:
+        """Check the credentials and describe a job's target. Repeatable.
+
+        Args:
+            target: Values of `target:` by key.
+            mode: Mode of the job, which the parameters of the target may depend on.
+        """
         ...
 
     def allocate(self, idempotency_key: IdempotencyKey, file: BatchFile, params: Mapping[str, str]) -> Allocation:

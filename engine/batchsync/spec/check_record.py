@@ -54,6 +54,8 @@ class RecordCheck:
         self._conditions(record, present)
 
     def _node(self, node: Node, rule: Rule, path: tuple[str, ...]) -> None:
+        if rule.kind is Kind.ANY:
+            return
         if isinstance(node, Each):
             self._node(node.item, rule, path)
         elif isinstance(node, Literal):
@@ -113,7 +115,7 @@ class RecordCheck:
                 f"invalid attribute name {quoted(name)}",
                 f"a name that matches {extra.pattern}",
             )
-        if not isinstance(node, Literal | Expression):
+        if not isinstance(node, Literal | Expression) and extra.kind is not Kind.ANY:
             self.problems.add("kind", node.place, f"{quoted(name)} is an object or a list", "a single value")
 
     def _literal(self, node: Literal, rule: Rule, path: tuple[str, ...]) -> None:

@@ -14,6 +14,7 @@ from batchsync.core.storage_location import is_host_pattern, is_storage_pattern
 from batchsync.core.vendor_calls import AuthKind, CallName, Endpoint, ResponseClass
 from batchsync.core.vendor_rules import (
     ENVELOPE_PLACEHOLDERS,
+    SPLICE,
     DefaultOutcome,
     FileFormat,
     JoinedBy,
@@ -51,6 +52,10 @@ def _check_envelope(template: dict[str, Any] | None) -> dict[str, Any] | None:
         raise ValueError('an object with "{record}" once, as a whole value')
     if unknown := sorted(set(names) - ENVELOPE_PLACEHOLDERS):
         raise ValueError(f"placeholders {', '.join(sorted(ENVELOPE_PLACEHOLDERS))}, not {', '.join(unknown)}")
+    if SPLICE in (template or {}) and (
+        len(template or {}) == 1 or list((template or {}).items())[-1] != (SPLICE, "{record}")
+    ):
+        raise ValueError(f'{SPLICE}: "{{record}}" as the last of several members')
     return template
 
 
@@ -179,6 +184,7 @@ class FileModel(Documented):
     """Format and limits of a batch file.
 
     `envelope` is the template of a JSON line, with the placeholders `{record}`, `{ref}`, `{schema}` and `{mode}`.
+    With `...: "{record}"` as its last member, the members of the record follow the others.
     `document` is that of a JSON document, with `"{records}"` once in place of a list, and placeholders `{target.NAME}`.
     `reference: number` makes `{ref}` the number of the record within its run.
     """

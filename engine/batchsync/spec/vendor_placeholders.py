@@ -66,7 +66,7 @@ def _scopes(model: VendorModel) -> Iterator[Scope]:
     if describe is not None:
         params = frozenset(f"params.{name}" for name in describe.params)
         params |= {f"params.{describe.choice.param}"} if describe.choice else frozenset()
-        yield "describe.params", describe.params, target
+        yield "describe.params", describe.params, target | {"mode"}
         calls = {"check": describe.check, "choice.call": describe.choice and describe.choice.call}
         yield from ((f"describe.{name}", _dumped(call), target) for name, call in calls.items() if call)
         if describe.template is not None:

@@ -77,8 +77,12 @@ class HttpVendor:
         upload = dialect.calls[CallName.UPLOAD]
         self._upload_url = base_url + upload.url if upload.url.startswith("/") else None
 
-    def describe(self, target: Mapping[str, str]) -> TargetFacts:
+    def describe(self, target: Mapping[str, str], mode: str = "") -> TargetFacts:
         """Check the credentials and look up a target.
+
+        Args:
+            target: Values of `target:` by key.
+            mode: Mode of the job.
 
         Returns:
             The target's parameters for allocation, the columns of its input template if the vendor has one, and the
@@ -88,7 +92,7 @@ class HttpVendor:
         known = values(target=target)
         if rules.check:
             self._exchange_ok(rules.check, known)
-        params = {name: str(item) for name, item in fill_all(rules.params, known).items()}
+        params = {name: str(item) for name, item in fill_all(rules.params, {**known, "mode": mode}).items()}
         if rules.choice:
             exchange = self._exchange_ok(rules.choice.call, known)
             wanted = target.get(rules.choice.target, "")

@@ -13,7 +13,7 @@ import polars_hash as plh
 from batchsync.core.keep import Keep
 from batchsync.core.naming import NAMESPACE
 from batchsync.core.vendor_calls import PLACEHOLDER
-from batchsync.core.vendor_rules import FileFormat, JoinedBy, Reference
+from batchsync.core.vendor_rules import SPLICE, FileFormat, JoinedBy, Reference
 from batchsync.data.batchfile.gzip_blocks import BLOCK, GzipBlock, pack, split_lines
 from batchsync.data.frame import columns as names
 from batchsync.data.frame.content import COLUMNS_OF, CONTENT
@@ -276,6 +276,7 @@ def _envelope(compiled: CompiledJob, mode: str) -> tuple[list[str | pl.Expr], li
     if compiled.rules.file.reference is Reference.NUMBER:
         text = text.replace('"{ref}"', "{ref}")
     before, after = text.split('"{record}"')
+    before = before.removesuffix(f',"{SPLICE}":')
     return _with_refs(separator + before), _with_refs(after)
 
 

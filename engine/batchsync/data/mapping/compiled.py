@@ -74,6 +74,7 @@ class Compiler:
         Returns:
             The shape; a constant null where the node has a problem.
         """
+        rule = FREE if rule.kind is Kind.ANY else rule
         match node:
             case Expression():
                 return self._leaf(node, rule, path)
