@@ -155,8 +155,19 @@ class DescribeRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pages:
+    """Further pages of a document. `next` is the JSON pointer to the URL of the next page, or to its cursor.
+
+    A cursor is sent as the query parameter `param`. The last page has no such value.
+    """
+
+    next: str
+    param: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """Document that is downloaded with `call` and saved as `save_as`.
+    """Document that is downloaded with `call` and saved as `save_as`; with `pages`, one JSON document per line.
 
     The calls of `locate` precede it, each of which may use what those before it have read: `{found.NAME}`.
     """
@@ -164,6 +175,7 @@ class Download:
     save_as: str
     call: Call
     locate: tuple[Call, ...] = ()
+    pages: Pages | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from batchsync.core.vendor_calls import (
     ErrorsRules,
     Limits,
     ListItem,
+    Pages,
     ResponseRule,
 )
 from batchsync.core.vendor_rules import ErrorLayout, FileRules, RowLogRules, TableForm, VendorRules
@@ -197,6 +198,7 @@ def _download(model: DownloadModel) -> Download:
         save_as=model.save_as,
         call=_call(model.call),
         locate=tuple(_call(item) for item in model.locate),
+        pages=Pages(**model.pages.model_dump()) if model.pages else None,
     )
 
 

@@ -290,6 +290,13 @@ def _one_or_several(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
+class PagesModel(Model):
+    """Further pages of a JSON document: `next` is where the URL of the next page is, or its cursor, sent as `param`."""
+
+    next: Pointer
+    param: str = ""
+
+
 class DownloadModel(Model):
     """A document that is downloaded to a file.
 
@@ -303,6 +310,7 @@ class DownloadModel(Model):
         BeforeValidator(_one_or_several, json_schema_input_type=CallModel | list[CallModel]),
         Field(min_length=1),
     ] = Field(default_factory=list)
+    pages: PagesModel | None = None
 
 
 class ResultsModel(DownloadModel, Documented):

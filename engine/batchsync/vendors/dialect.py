@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import PurePath
@@ -27,7 +27,7 @@ from batchsync.vendors.wire import Request, Response
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from batchsync.core.vendor_calls import Call
+    from batchsync.core.vendor_calls import Call, Pages
 
 #: Maximum length of an allocation id, in characters.
 _ID_MAX = 255
@@ -149,6 +149,13 @@ def _absolute(call: Call, known: Mapping[str, str | int | None], base_url: str) 
     """Return a URL that the vendor returned; a path is one of the API."""
     url = str(fill(call.url, known))
     return urljoin(f"{base_url}/", url) if call.endpoint is Endpoint.API else url
+
+
+def page_call(call: Call, pages: Pages) -> Call:
+    """Return the call of the next page, whose position is the placeholder `found.next`."""
+    if not pages.param:
+        return replace(call, url="{found.next}")
+    return replace(call, url=f"{call.url}{'&' if '?' in call.url else '?'}{pages.param}={{found.next}}")
 
 
 def item_of(exchange: Exchange, known: Mapping[str, str | int | None]) -> Any:
