@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+from batchsync.app import App
+from batchsync.settings import Settings
 from kit.deployment import CDP
+from kit.schemas import text_errors
 
 if TYPE_CHECKING:
     from kit.deployment import Deployment
@@ -171,3 +175,29 @@ def test_members_that_our_lists_lack_are_sent_if_a_job_says_so(deployment: Deplo
     file.write_text(ATTRIBUTES.replace("tier: string, ", ""), encoding="utf-8")
     deployment.run("validate", expect=2)
     assert 'has no "tier" in "extensions"' in deployment.shown()
+
+
+def test_attributes_file_is_fenced_and_watched(deployment: Deployment) -> None:
+    guests_job(deployment)
+    deployment.edit(IDENTIFIERS, WITH_ATTRIBUTES)
+    configure(deployment, attributes="schema.yaml")
+    file = deployment.folder / "schema.yaml"
+    file.write_text(ATTRIBUTES, encoding="utf-8")
+    schema = deployment.json("schema", "--jobs-file", "jobs.yaml")
+    text = (deployment.folder / "jobs.yaml").read_text(encoding="utf-8")
+    assert text_errors(text, json.dumps(schema)) == (), "the schema of the file accepts it, too"
+    deployment.run("validate", "--untrusted", "guests")
+    with App(Settings(file=deployment.folder / "jobs.yaml", mocks=True)) as app:
+        app.jobs(["guests"])
+        before = app.fingerprint()
+        file.write_text(ATTRIBUTES.replace("tier: string, ", ""), encoding="utf-8")
+        assert app.fingerprint() != before, "`serve` reads it again"
+    outside = deployment.folder.parent / "outside.yaml"
+    outside.write_text(ATTRIBUTES, encoding="utf-8")
+    deployment.edit("attributes: schema.yaml", "attributes: ../outside.yaml")
+    deployment.run("validate", "guests")
+    deployment.run("validate", "--untrusted", "guests", expect=2)
+    assert '"attributes" is outside of the folders' in deployment.shown()
+    deployment.edit("attributes: ../outside.yaml", "attributes: /proc/self/environ")
+    deployment.run("validate", expect=2)
+    assert '"attributes" is below /proc' in deployment.shown()

@@ -84,6 +84,8 @@ def loosest(schemas: Sequence[RecordSchema]) -> RecordSchema:
         schemas: At least one schema, all of the same kind of record.
     """
     first, *others = schemas
+    if all(item == first for item in others):
+        return first
     modes = tuple(dict.fromkeys(mode for item in schemas for mode in item.modes))
     restricted = [mode for mode in first.fields_in if all(mode in item.fields_in for item in others)]
     identified = [mode for mode in (*modes, "*") if all(item.alternatives(mode) for item in schemas)]
