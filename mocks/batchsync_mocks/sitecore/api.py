@@ -322,9 +322,10 @@ class Sitecore(BatchProcessor):
 
     @property
     def _account(self) -> signing_v4.Account:
-        """The account of storage that signs URLs."""
+        """The account of storage that signs URLs; its secret is text of 40 letters, as those of AWS are."""
         token = base64.b64encode(self.state.hmac_digest(b"session token")).decode()
-        return signing_v4.Account(key_id="ASIAMOCKSBATCHSYNC00", secret=self.state.secret, token=token)
+        secret = base64.b64encode(self.state.hmac_digest(b"secret access key")[:30])
+        return signing_v4.Account(key_id="ASIAMOCKSBATCHSYNC00", secret=secret, token=token)
 
     def _view(self, request: Request, batch: Batch, code: str) -> dict[str, Any]:
         """Return a batch as allocate and status return it."""
