@@ -6,7 +6,6 @@ Validates what the pydantic models cannot: placeholders, modes, statuses, and bl
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.util import find_spec
@@ -30,7 +29,7 @@ from batchsync.spec.vendor_settings import changed_document, check_settings, eff
 from batchsync.util.plugins import VENDORS, find_plugin, plugin_names
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
     from importlib.metadata import EntryPoint
     from importlib.resources.abc import Traversable
 
