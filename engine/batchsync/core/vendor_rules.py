@@ -170,6 +170,7 @@ class VendorRules:
     `schemas` are the record schemas by name. `keeps_absent` are the modes in which a target keeps the values of members
     that a record leaves out. `erases` are the modes that erase a person at the target for good.
     `settings` are the keys by which connections of the vendor differ, and `chosen` the values that these rules are for.
+    `loosest_schemas` take every record that the schemas of any values of settings take.
     `dialect` is None for vendors in Python packages.
     """
 
@@ -193,6 +194,7 @@ class VendorRules:
     erases: frozenset[str] = frozenset()
     settings: tuple[Setting, ...] = ()
     chosen: Mapping[str, str] = field(default_factory=dict)
+    loosest_schemas: Mapping[str, RecordSchema] = field(repr=False, default_factory=dict)
 
     @property
     def removal_modes(self) -> tuple[str, ...]:
