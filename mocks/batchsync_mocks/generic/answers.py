@@ -72,13 +72,13 @@ def refusal(spec: Spec, call: Call | None, status: int, message: str) -> Respons
     for exchange in spec.exchanges.get(call.name, ()) if call else ():
         response = exchange["response"]
         if response["status"] == status and _FAILURES & set(exchange["meaning"]):
-            if "json" in response:
-                return responses.json_response(response["json"], status)
-            return Response(response.get("text", ""), status)
+            shown = responses.json_response(response["json"], status) if "json" in response else None
+            return responses.explained(shown or Response(response.get("text", ""), status), message)
     phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "Error"
     rule = next((rule for rule in call.responses if rule.status == status), None) if call else None
     text = f"{message} ({rule.body_contains})" if rule and rule.body_contains else message
-    return responses.json_response({"status": status, "error": phrase, "message": text}, status)
+    body = {"status": status, "error": phrase, "message": text}
+    return responses.explained(responses.json_response(body, status), message)
 
 
 def refused_as(spec: Spec, call: Call, meanings: Sequence[str], default: int, message: str) -> Response:
@@ -91,8 +91,46 @@ def refused_as(spec: Spec, call: Call, meanings: Sequence[str], default: int, me
         default: Status if there is no such rule.
         message: Reason, if there is no exchange.
     """
-    rule = call.rule(*meanings)
-    return refusal(spec, call, rule.status if rule else default, message)
+    statuses = [rule.status for rule in call.responses if rule.means in meanings]
+    shown = [item["response"]["status"] for item in spec.exchanges.get(call.name, ())]
+    status = next((status for status in statuses if status in shown), next(iter(statuses), default))
+    return refusal(spec, call, status, message)
+
+
+def documented_refusal(spec: Spec, call: Call, captured: Mapping[str, Any]) -> Response | None:
+    """Return the answer of an exchange about values that a vendor refuses, if a request has these values.
+
+    Only values that no exchange of a success has can be the reason of a refusal.
+
+    Args:
+        spec: The vendor.
+        call: The call.
+        captured: Values of placeholders in the request.
+    """
+    found = spec.exchanges.get(call.name, ())
+    good = [item.get("given") or {} for item in found if not _FAILURES & set(item["meaning"])]
+    for exchange in found:
+        given = exchange.get("given") or {}
+        reasons = {name: value for name, value in given.items() if not any(item.get(name) == value for item in good)}
+        is_meant = "failure" in exchange["meaning"] and bool(reasons) and bool(good)
+        if is_meant and all(str(captured.get(name)) == str(value) for name, value in reasons.items()):
+            status = exchange["response"]["status"]
+            return refusal(spec, call, status, f"a value that the exchange of a refusal has: {', '.join(reasons)}")
+    return None
+
+
+def document_of(spec: Spec, call: Call, given: Mapping[str, str]) -> Any:
+    """Return the JSON of a successful exchange of a call, with the values of a request; None if there is none.
+
+    Args:
+        spec: The vendor.
+        call: The call.
+        given: Values of placeholders in the request.
+    """
+    for exchange in _successes(spec, [call], {}):
+        if "json" in exchange["response"]:
+            return replaced(copy.deepcopy(exchange["response"]["json"]), exchange.get("given") or {}, given)
+    return None
 
 
 def text_of(spec: Spec, call: Call) -> str | None:

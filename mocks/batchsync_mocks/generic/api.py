@@ -86,8 +86,13 @@ class GenericVendor(Delivery):
         if request.path.startswith(f"{links.LINKS}/"):
             return self._api_link(request)
         match = self._routes.match(request) if self._is_authorized(request) else self._open_match(request)
-        if match is None:
-            return self.unauthorized()
+        return self.unauthorized() if match is None else self._matched(request, match)
+
+    def _matched(self, request: Request, match: Match) -> Response:
+        """Return the answer to a request of a route, whose credentials are valid."""
+        refusal = answers.documented_refusal(self.spec, match.route.call, match.captured)
+        if refusal is not None:
+            return refusal
         if match.route.call.sends_file:
             return self.upload(request, match)
         with self.state.lock:
@@ -147,7 +152,7 @@ class GenericVendor(Delivery):
         """Return the input template: that of an exchange, or the members of the default schema."""
         call = match.route.call
         text = answers.text_of(self.spec, call)
-        fields = (self.spec.schemas.get(self.spec.default_schema) or {}).get("fields") or {}
+        fields = (self.spec.schemas.get(self.spec.default_schema) or [{}])[0].get("fields") or {}
         if text is None and not fields:
             return answers.refused_as(self.spec, call, ("absent",), 404, "There is no template")
         return Response(text or ",".join(fields) + "\r\n", 200, content_type="text/csv; charset=utf-8")
@@ -219,9 +224,12 @@ class GenericVendor(Delivery):
         if not self._has_logs(batch):
             self.on_polled(batch)
             return answers.refused_as(self.spec, download.call, ("absent",), 404, "The batch has no such document yet")
-        more = self._values.further_columns(download)
+        form = logs.Form(
+            columns=self._values.further_columns(download),
+            document=answers.document_of(self.spec, download.call, {"allocation.id": self.id_of(batch)}),
+        )
         upload, outcomes = self._upload_of(batch), self._outcomes_of(batch)
-        body, kind = logs.content(download, self.spec, upload, outcomes, more)
+        body, kind = logs.content(download, self.spec, upload, outcomes, form)
         return Response(body, 200, content_type=kind)
 
     # URLs that earlier answers contained.
@@ -236,9 +244,10 @@ class GenericVendor(Delivery):
         content_md5 = request.headers.get("Content-Md5")
         refusal = refusal or signing.digest_refusal(content_md5)
         if refusal is not None:
-            return responses.storage_error(refusal)
+            response = responses.storage_error(refusal)
+            return self.noted(batch_id, response) if call.sends_file else response
         if call.sends_file:
-            return self.receive_upload(request, batch_id, content_md5=content_md5)
+            return self.noted(batch_id, self.receive_upload(request, batch_id, content_md5=content_md5))
         return self._linked_answer(request, call, batch_id)
 
     def _api_link(self, request: Request) -> Response:

@@ -102,7 +102,7 @@ class Delivery(BatchProcessor):
             return answers.refused_as(self.spec, call, _PERMANENT, 409, "The batch takes no file any more")
         if signing.digest_refusal(content_md5) is not None:
             return answers.refused_as(self.spec, call, _PERMANENT, 400, "Content-MD5 is no MD5")
-        received = self.receive_upload(request, batch_id, content_md5=content_md5)
+        received = self.noted(batch_id, self.receive_upload(request, batch_id, content_md5=content_md5))
         if received.status_code != HTTPStatus.OK:
             return answers.refused_as(self.spec, call, _PERMANENT, received.status_code, "The file was not stored")
         with self.state.lock:

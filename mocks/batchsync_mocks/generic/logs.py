@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import gzip
 import io
 import json
 import re
 import zipfile
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from batchsync_mocks.generic import outcomes, rows
-from batchsync_mocks.generic.templates import parts_of, put
+from batchsync_mocks.generic.templates import parts_of, put, value_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,9 +24,15 @@ if TYPE_CHECKING:
     from batchsync_mocks.generic.spec import Download, Spec
 
 
-def content(
-    download: Download, spec: Spec, upload: Path, outcome_file: Path, more: Mapping[str, str]
-) -> tuple[bytes, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """What exchanges show of a document: further columns of results with their values, and a JSON document."""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    document: Any = None
+
+
+def content(download: Download, spec: Spec, upload: Path, outcome_file: Path, form: Form) -> tuple[bytes, str]:
     """Return a document about the rows of a batch, with its content type.
 
     Args:
@@ -32,12 +40,12 @@ def content(
         spec: The vendor.
         upload: The upload.
         outcome_file: Outcomes of its rows.
-        more: Further columns of results, with the value in every row.
+        form: What exchanges show of the document.
     """
     found = list(zip(rows.read(upload, spec.file), outcomes.read(outcome_file), strict=True))
     columns = list(dict.fromkeys(name for row, _ in found for name in row.columns))
     if download.kind == "results":
-        further = {name: value for name, value in more.items() if name not in columns}
+        further = {name: value for name, value in form.columns.items() if name not in columns}
         accepted = [[*_values(row, columns), *further.values()] for row, item in found if _is_answered(item)]
         return _table(spec, [*columns, *further], accepted)
     if download.kind == "unprocessed":
@@ -45,7 +53,7 @@ def content(
     logged = [(row, item) for row, item in found if item.listed == "log" and _is_logged(item, spec)]
     if spec.row_log.errors["format"] == "csv" or download.save_as.endswith(".csv"):
         return _table(spec, *_csv_log(spec, columns, logged))
-    return _json_log(spec, logged)
+    return _json_log(spec, logged, form.document)
 
 
 def _is_answered(item: RowOutcome) -> bool:
@@ -77,26 +85,29 @@ def _csv_log(
     return names, [[str(line.get(name, "")) for name in names] for line in lines]
 
 
-def _json_log(spec: Spec, logged: Sequence[tuple[Row, RowOutcome]]) -> tuple[bytes, str]:
-    """Return a row log in JSON or JSON lines."""
+def _json_log(spec: Spec, logged: Sequence[tuple[Row, RowOutcome]], document: Any) -> tuple[bytes, str]:
+    """Return a row log in JSON or JSON lines; the document of an exchange gives its other members."""
     errors = spec.row_log.errors
+    # `items` is a path whether or not it begins with a slash.
+    at = "/" + str(errors.get("items") or "").lstrip("/")
+    shown = value_at(document, at if at != "/" else "")
+    more = shown[0] if isinstance(shown, list) and shown and isinstance(shown[0], dict) else {}
     if spec.row_log.joined_by == "inputs":
         items: list[Any] = [
-            {errors["inputs"]: row.columns, errors["errors"]: [_code_and_message(spec, item)]} for row, item in logged
+            {**more, errors["inputs"]: row.columns, errors["errors"]: [_code_and_message(spec, item)]}
+            for row, item in logged
         ]
     else:
-        items = [_nested(_members(spec, row, item)) for row, item in logged]
+        items = [_nested(_members(spec, row, item), more) for row, item in logged]
     if errors["format"] == "jsonl":
         body = "".join(json.dumps(item, separators=(",", ":")) + "\n" for item in items).encode()
         return (gzip.compress(body, mtime=0) if spec.file.gzip else body), "application/x-ndjson"
-    # `items` is a path whether or not it begins with a slash.
-    at = "/" + str(errors.get("items") or "").lstrip("/")
-    return json.dumps(put(None, at if at != "/" else "", items)).encode(), "application/json"
+    return json.dumps(put(document, at if at != "/" else "", items)).encode(), "application/json"
 
 
-def _nested(members: Mapping[str, Any]) -> Any:
-    """Return an object with values at pointers or under names."""
-    document: Any = {}
+def _nested(members: Mapping[str, Any], more: Mapping[str, Any]) -> Any:
+    """Return an object with values at pointers or under names, and the other members of an item of an exchange."""
+    document: Any = copy.deepcopy(dict(more))
     for name, value in members.items():
         document = put(document, name, value) if name.startswith("/") else {**document, name: value}
     return document
@@ -147,8 +158,8 @@ def reference(spec: Spec, row: Row) -> Any:
 def _key(spec: Spec, row: Row) -> str:
     """Return the key of a row: the member of the name in the row log, else the first required, else the first one."""
     members = row.columns
-    schema = spec.schemas.get(row.named.get("schema") or spec.default_schema) or {}
-    required = [name for name, rule in (schema.get("fields") or {}).items() if rule.get("required_in")]
+    schema = spec.schemas.get(row.named.get("schema") or spec.default_schema) or [{}]
+    required = [name for name, rule in (schema[0].get("fields") or {}).items() if rule.get("required_in")]
     names = [*parts_of(spec.row_log.errors["ref"])[-1:], *required, *members]
     return next((members[name] for name in names if members.get(name)), "")
 

@@ -138,7 +138,9 @@ def _outcome(row: Row, spec: Spec, given: Mapping[str, str], now: float) -> RowO
             problems.append(f"no schema {name}")
         else:
             as_text = spec.file.format == "csv"
-            problems.append(checks.problem(row.record, spec.schemas[name], mode, now=now, as_text=as_text))
+            reasons = (checks.problem(row.record, form, mode, now=now, as_text=as_text) for form in spec.schemas[name])
+            first = next(reasons)
+            problems.append("" if not first or "" in reasons else first)
         if not problems[-1]:
             accepted = RowOutcome(number=row.number, outcome="accepted", schema=name, mode=mode)
             break

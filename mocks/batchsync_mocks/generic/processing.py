@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from types import NoneType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -28,6 +29,7 @@ class BatchProcessor(Vendor):
 
     spec: ClassVar[Spec]
     switches_type = GenericSwitches
+    row_counter = "rows"
     detail_types: ClassVar[Mapping[str, Any]] = {
         "ids": list,
         "committed": (int, float, NoneType),
@@ -56,8 +58,8 @@ class BatchProcessor(Vendor):
         is_noticed = at is not None and ("commit" in self.spec.calls or self.clock.now() >= at + self._visible_after)
         return not is_noticed
 
-    def batches(self) -> list[dict[str, Any]]:
-        """Return every batch: `batchId`, `userBatchRef`, `status`, `createdAt`, `uploads`, `counts`, `note`."""
+    def batches(self, last: int = 0) -> list[dict[str, Any]]:
+        """Return batches: `batchId`, `userBatchRef`, `status`, `createdAt`, `uploads`, `counts`, `note`, `refused`."""
         with self.state.lock:
             self.process_due()
             return [
@@ -69,8 +71,9 @@ class BatchProcessor(Vendor):
                     "uploads": batch.uploads,
                     "counts": batch.outcome.counts if batch.outcome else {},
                     "note": batch.outcome.note if batch.outcome else "",
+                    "refused": self.refused.get(batch.id, ""),
                 }
-                for batch in self.state.batches.all()
+                for batch in self.state.batches.all()[-last:]
             ]
 
     def entries(self, *, values: bool = False) -> Iterator[dict[str, Any]]:
@@ -81,10 +84,29 @@ class BatchProcessor(Vendor):
         """
         with self.state.lock:
             self.process_due()
-            delivered = [(batch, self._unfinished(batch)) for batch in self.state.batches.all() if batch.upload]
-        for batch, unfinished in delivered:
-            for row, item in self._rows(batch):
-                yield self._entry(batch, row, item, unfinished, values=values)
+            delivered = [batch for batch in self.state.batches.all() if batch.upload]
+        for batch in delivered:
+            for entry in self._entries_of(batch, values=values):
+                yield {"batch": self.id_of(batch), "reference": batch.reference, **entry}
+
+    def rows(self, batch: Batch, *, skip: int = 0) -> Iterator[dict[str, Any]]:
+        """Yield the ledger entries of one batch by line, without values and the number of the delivery."""
+        with self.state.lock:
+            self.process_due()
+            current = self.state.batches.get(batch.id)
+        if current is not None and current.upload is not None:
+            yield from islice(self._entries_of(current), skip, None)
+
+    def with_values(self, batch: Batch, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return rows of a batch with the `value` of each record."""
+        wanted = {row["line"] for row in rows}
+        values = {row.number: row.record for row, _ in self._rows(batch) if row.number in wanted}
+        return [row | {"value": values.get(row["line"])} for row in rows]
+
+    def batch_named(self, batch_id: str) -> Batch | None:
+        """Return a batch by an id of the vendor, or None."""
+        every = self.state.batches.all()
+        return next((batch for batch in reversed(every) if batch_id in batch.details["ids"]), None)
 
     def stored_objects(self) -> Iterator[dict[str, Any]]:
         """Return an iterator over the records that the vendor stores now: the last accepted one of each reference."""
@@ -136,11 +158,6 @@ class BatchProcessor(Vendor):
         is_ended = phases.is_ended(batch, now, self.spec, self.switches)
         return is_ended and due is not None and now >= due + self.switches.logs_after
 
-    def _unfinished(self, batch: Batch) -> str:
-        """Return the outcome of the rows of a batch that was not processed."""
-        is_over = batch.cancelled is not None or batch.outcome is not None
-        return "unprocessed" if is_over else "pending"
-
     def _process(self, batch: Batch, at: float) -> None:
         """Process an uploaded file, and save the outcome of its batch."""
         number = self.state.batches.next_outcome()
@@ -173,11 +190,16 @@ class BatchProcessor(Vendor):
             # The rows before the invalid place were delivered, too.
             return
 
-    def _entry(
-        self, batch: Batch, row: Row, item: RowOutcome | None, unfinished: str, *, values: bool
-    ) -> dict[str, Any]:
+    def _entries_of(self, batch: Batch, *, values: bool = False) -> Iterator[dict[str, Any]]:
+        """Yield the ledger entries of a batch by line."""
+        # A batch that was cancelled, or refused as a whole, is never processed.
+        is_over = batch.cancelled is not None or batch.outcome is not None
+        for row, item in self._rows(batch):
+            yield self._entry(row, item, "unprocessed" if is_over else "pending", values=values)
+
+    def _entry(self, row: Row, item: RowOutcome | None, unfinished: str, *, values: bool) -> dict[str, Any]:
         """Return the ledger entry of a row."""
-        entry: dict[str, Any] = {"batch": self.id_of(batch), "reference": batch.reference, "line": row.number}
+        entry: dict[str, Any] = {"line": row.number}
         if rows.has_reference(self.spec.file):
             entry |= {"ref": row.named.get("ref", "null")} | ({"value": row.record} if values else {})
         else:
@@ -188,6 +210,7 @@ class BatchProcessor(Vendor):
             "outcome": item.outcome if item else unfinished,
             "code": item.code or None if item else None,
             "message": item.message or None if item else None,
+            "detail": "",
         }
         return entry
 

@@ -88,7 +88,7 @@ class ReadValues:
         text = answers.text_of(self._spec, download.call) or ""
         rows = list(csv.reader(io.StringIO(text), delimiter=self._spec.row_log.tables.get("delimiter", ",")))
         header, values = (rows[0], rows[1] if len(rows) > 1 else []) if rows else ([], [])
-        known = {name for schema in self._spec.schemas.values() for name in (schema.get("fields") or {})}
+        known = {name for schema in self._spec.schemas.values() for name in (schema[0].get("fields") or {})}
         return {
             name: values[number] if number < len(values) else ""
             for number, name in enumerate(header)

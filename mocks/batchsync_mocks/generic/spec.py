@@ -6,7 +6,7 @@ The reader is lenient: it takes what it needs, because `batchsync validate` repo
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -128,10 +128,10 @@ class Spec:
         results_counter: Pointer to the number of rows with results, or empty.
         file: Form of batch files.
         row_log: Form of row logs.
-        statuses: Vendor status by meaning: the first of each.
+        statuses: Vendor statuses by meaning, in the order of the spec.
         modes: What each mode sends.
         params: Templates of the parameters of a target.
-        schemas: Record schemas by name, as their files state them.
+        schemas: Record schemas by name, as their files state them: without settings, and with each value of one.
         default_schema: Name of the schema of targets that name none, or empty.
         repeatable: Names of the calls that may be repeated.
         exchanges: Exchanges by the call that they are about, by file name.
@@ -149,10 +149,10 @@ class Spec:
     results_counter: str
     file: FileRules
     row_log: RowLog
-    statuses: Mapping[str, str]
+    statuses: Mapping[str, Sequence[str]]
     modes: Mapping[str, str]
     params: Mapping[str, str]
-    schemas: Mapping[str, Mapping[str, Any]]
+    schemas: Mapping[str, Sequence[Mapping[str, Any]]]
     default_schema: str
     repeatable: frozenset[str]
     exchanges: Mapping[str, tuple[Mapping[str, Any], ...]]
@@ -166,7 +166,7 @@ class Spec:
 
 
 def read_spec(folder: Path) -> Spec:
-    """Read the folder of a vendor.
+    """Return the vendor of a folder.
 
     Raises:
         ValueError: If it contains no `vendor.yaml`, or one that is incomplete.
@@ -185,10 +185,10 @@ def _spec(document: Mapping[str, Any], folder: Path) -> Spec:
     connection, log, file, policy = (document[name] for name in ("connection", "row_log", "file", "policy"))
     describe, errors, results = (document.get(name) or {} for name in ("describe", "errors", "results"))
     choice = describe.get("choice")
-    statuses: dict[str, str] = {}
+    statuses: dict[str, list[str]] = {}
     for status, meaning in document["statuses"].items():
         if status != "source":
-            statuses.setdefault(meaning, status)
+            statuses.setdefault(meaning, []).append(status)
     name = str(document["name"])
     if not _NAME.fullmatch(name):
         msg = f"{folder / 'vendor.yaml'}: the name {name[:60]!r} has other characters than a-z, 0-9, - and _."
@@ -221,7 +221,7 @@ def _spec(document: Mapping[str, Any], folder: Path) -> Spec:
         statuses=statuses,
         modes=document["modes"]["sends"],
         params=describe.get("params") or {},
-        schemas=_schemas(folder / "records"),
+        schemas=_schemas(folder / "records", document.get("settings") or {}),
         default_schema=document["target"].get("default_schema") or "",
         repeatable=frozenset(call for call in ("allocate", "commit") if policy.get(f"{call}_repeatable")),
         exchanges=_exchanges(folder / "exchanges"),
@@ -289,10 +289,19 @@ def _call(name: str, call: Mapping[str, Any]) -> Call:
     )
 
 
-def _schemas(folder: Path) -> dict[str, Mapping[str, Any]]:
-    """Return the record schemas of a folder by name."""
+def _schemas(folder: Path, settings: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the record schemas of a folder by name, each in all forms that accounts of the vendor may have."""
     files = sorted(folder.glob("*.yaml")) if folder.is_dir() else []
-    return {file.stem: _mapping(_yaml(file), file) for file in files}
+    found = {file.stem: [_mapping(_yaml(file), file)] for file in files}
+    for setting in settings.values():
+        values = (setting.get("values") or {}).values()
+        changes = [(value.get("changes") or {}).get("records") or {} for value in values]
+        for name, change in (pair for records in changes for pair in records.items()):
+            found[name].append(_merged(found[name][0], change))
+        if setting.get("takes") == "member_sets":
+            # An account may have identity rules of its own.
+            found[setting["record"]].append({**found[setting["record"]][0], "any_of": {}, "fields_in": {}})
+    return found
 
 
 def _exchanges(folder: Path) -> dict[str, tuple[Mapping[str, Any], ...]]:
@@ -308,7 +317,8 @@ def _with_defaults(document: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the vendor spec of connections that choose no settings: with the changes of the default values."""
     result = dict(document)
     for setting in (document.get("settings") or {}).values():
-        changes = (setting["values"].get(setting.get("default", "")) or {}).get("changes") or {}
+        default = (setting.get("values") or {}).get(setting.get("default", "")) or {}
+        changes = default.get("changes") or {}
         result = _merged(result, {name: part for name, part in changes.items() if name != "records"})
     return result
 
