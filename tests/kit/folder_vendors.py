@@ -244,6 +244,7 @@ errors:
         - {method: GET, url: "/feeds/{allocation.id}", read: {report: [/data/report]}, source: assumed}
         - {method: GET, url: "/reports/{found.report}", read: {url: [/url]}, source: assumed}
       call: {method: GET, url: "{found.url}", endpoint: storage, source: assumed}
+      pages: {next: /links/next}
   source: assumed
 """
 )

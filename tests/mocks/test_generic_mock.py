@@ -43,6 +43,7 @@ def delivered(deployment: Deployment, name: str) -> Counter[str]:
 def test_every_row_outcome_of_a_vendor_in_yaml_alone(tmp_path: Path, name: str) -> None:
     deployment = deploy(tmp_path, name, THINGS)
     with deployment.mocks as mocks:
+        mocks.switch(name, page_size=2)
         # A row that is in no answer is unknown to a vendor that returns results, and accepted to others.
         silent = {"unknown": 1, "accepted": 2} if name == "tables" else {"accepted": 3}
         found = counts_of(deployment, expect=8 if name == "tables" else 0)
@@ -52,6 +53,8 @@ def test_every_row_outcome_of_a_vendor_in_yaml_alone(tmp_path: Path, name: str) 
         expected = {"A1 accepted", "B2 rejected", "C3 rejected", "D4 rejected", "E5 accepted", "G7 accepted"}
         assert delivered(deployment, name) == Counter(expected)
         assert [item["value"]["name"] for item in mocks.store(name)] == ["good", "MOCK-SILENT", "good"]
+        pages = sum(request["path"].startswith("/_storage/errors") for request in mocks.requests())
+        assert pages == {"acme": 0, "tables": pages, "feeds": 2}[name]
         codes = {entry["code"] for entry in mocks.ledger(name)}
         assert codes == {None, "INVALID", "busy" if name == "acme" else "BUSY"}
 

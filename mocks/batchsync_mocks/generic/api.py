@@ -166,7 +166,7 @@ class GenericVendor(Delivery):
             return answers.refused_as(self.spec, call, ("absent",), 404, "No such batch")
         download = self._download_of(route.call)
         if download is not None and batch is not None:
-            return self._document(download, batch)
+            return self._document(request, download, batch)
         response = self._state_of(request, route.calls, batch, match.captured)
         shown = [batch] if batch is not None else self.state.batches.all()
         self.on_polled_together(shown)
@@ -219,12 +219,18 @@ class GenericVendor(Delivery):
         """Return the document that a call downloads, or None."""
         return next((download for download in self.spec.downloads if download.call.name == call.name), None)
 
-    def _document(self, download: Download, batch: Batch) -> Response:
+    def _document(self, request: Request, download: Download, batch: Batch) -> Response:
         """Return a document about the rows of a batch."""
         if not self._has_logs(batch):
             self.on_polled(batch)
             return answers.refused_as(self.spec, download.call, ("absent",), 404, "The batch has no such document yet")
+        size = self.switches.page_size if download.next_page else None
+        asked = request.args.get(download.cursor or links.PAGE, "")
+        number = int(asked) if size is not None and asked.isascii() and asked.isdigit() else 0
         form = logs.Form(
+            skip=number * (size or 0),
+            page_size=size,
+            next_page=str(number + 1) if download.cursor else links.next_page(request, number + 1),
             columns=self._values.further_columns(download),
             document=answers.document_of(self.spec, download.call, {"allocation.id": self.id_of(batch)}),
         )
@@ -280,4 +286,4 @@ class GenericVendor(Delivery):
             if call.storage and not self._has_logs(batch):
                 missing = signing.Refusal(status=404, code="NoSuchKey", message="The specified key does not exist.")
                 return responses.storage_error(missing)
-            return self._document(download, batch)
+            return self._document(request, download, batch)

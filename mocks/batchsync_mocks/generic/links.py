@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Prefix of URLs of the API, which need authentication.
 LINKS = "/_links"
+#: Parameter of the URLs of further pages.
+PAGE = "mock-page"
 
 
 def url(request: Request, call: Call, batch: Batch, state: VendorState, *, expires: int) -> str:
@@ -58,6 +60,18 @@ def refusal(request: Request, state: VendorState, now: float) -> Refusal | None:
     if not hmac.compare_digest(expected.encode(), request.args.get("Signature", "").encode()):
         return signing.mismatch()
     return expired(None, int(expires), now) if now >= int(expires) else None
+
+
+def next_page(request: Request, number: int) -> str:
+    """Return the URL of another page of a document.
+
+    Args:
+        request: The request for a page.
+        number: Number of the other page, from 0.
+    """
+    path, _, query = str(request.environ["RAW_URI"]).partition("?")
+    kept = [part for part in query.split("&") if part and not part.startswith(f"{PAGE}=")]
+    return f"{responses.origin_of(request)}{path}?{'&'.join([*kept, f'{PAGE}={number}'])}"
 
 
 def expired(call: Call | None, at: float, now: float) -> Refusal:

@@ -26,10 +26,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """What exchanges show of a document: further columns of results with their values, and a JSON document."""
+    """Form of a document.
+
+    Attributes:
+        columns: Further columns of results that exchanges show, with their values.
+        document: The JSON document of an exchange; None: there is none.
+        skip: Number of rows on the pages before this one of a row log in JSON.
+        page_size: Maximum number of rows on the page; None: the log has no pages.
+        next_page: URL of the next page, or its cursor.
+    """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     document: Any = None
+    skip: int = 0
+    page_size: int | None = None
+    next_page: str = ""
 
 
 def content(download: Download, spec: Spec, upload: Path, outcome_file: Path, form: Form) -> tuple[bytes, str]:
@@ -53,7 +64,12 @@ def content(download: Download, spec: Spec, upload: Path, outcome_file: Path, fo
     logged = [(row, item) for row, item in found if item.listed == "log" and _is_logged(item, spec)]
     if spec.row_log.errors["format"] == "csv" or download.save_as.endswith(".csv"):
         return _table(spec, *_csv_log(spec, columns, logged))
-    return _json_log(spec, logged, form.document)
+    page = logged if form.page_size is None else logged[form.skip : form.skip + form.page_size]
+    document = form.document
+    if download.next_page:
+        is_last = form.skip + len(page) >= len(logged)
+        document = put(document, download.next_page, None if is_last else form.next_page)
+    return _json_log(spec, page, document)
 
 
 def _is_answered(item: RowOutcome) -> bool:

@@ -71,12 +71,18 @@ class Auth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """A document about the rows of a batch: `kind` is errors, results or unprocessed."""
+    """A document about the rows of a batch: `kind` is errors, results or unprocessed.
+
+    `next_page` is the pointer to the URL of the next page, or to its cursor, which is sent as `cursor`; empty without
+    pages.
+    """
 
     kind: str
     save_as: str
     call: Call
     locate: tuple[Call, ...] = ()
+    next_page: str = ""
+    cursor: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,7 +271,15 @@ def _download(at: str, kind: str, item: Mapping[str, Any]) -> Download:
     located = [
         _call(f"{at}.locate.{n}", call) for n, call in enumerate(locate if isinstance(locate, list) else [locate])
     ]
-    return Download(kind=kind, save_as=item["save_as"], call=_call(f"{at}.call", item["call"]), locate=tuple(located))
+    pages = item.get("pages") or {}
+    return Download(
+        kind=kind,
+        save_as=item["save_as"],
+        call=_call(f"{at}.call", item["call"]),
+        locate=tuple(located),
+        next_page=pages.get("next", ""),
+        cursor=pages.get("param", ""),
+    )
 
 
 def _call(name: str, call: Mapping[str, Any]) -> Call:
