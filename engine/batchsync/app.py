@@ -29,7 +29,7 @@ from batchsync.observers.dispatch import Dispatcher
 from batchsync.report.sources import where_elsewhere
 from batchsync.settings import library_settings
 from batchsync.source import fetch
-from batchsync.spec import Choice, fill_in_lines, load
+from batchsync.spec import Choice, fill_in_lines, load, mock_sources
 from batchsync.spec.vendor_spec import load_vendor
 from batchsync.storage.local_folder import LocalFolder
 from batchsync.system_clock import SystemClock
@@ -217,7 +217,7 @@ class App:
         from batchsync.sinks import Sinks  # noqa: PLC0415 - the same
 
         if self.settings.mocks:
-            self.start_mocks(self.rules_of(job).name for job in self.jobs(names))
+            self.start_mocks(self.connection_of(job) for job in self.jobs(names))
         return Services(
             clock=self.clock,
             store=self.journal,
@@ -336,7 +336,7 @@ class App:
         """Return the client of a connection, of its mock if the settings ask for mocks."""
         if connection.name not in self._vendors:
             rules = self.rules_of_connection(connection)
-            mocks = self.start_mocks([rules.name]) if self.settings.mocks else None
+            mocks = self.start_mocks([connection]) if self.settings.mocks else None
             self._vendors[connection.name] = self._accounts.connect(connection, rules, self.clock, mocks)
         return self._vendors[connection.name]
 
@@ -370,8 +370,8 @@ class App:
         """Return the rules of a connection's vendor."""
         return load_vendor(connection.vendor, connection.settings)
 
-    def start_mocks(self, vendors: Iterable[str]) -> BundledMocks:
-        """Start the bundled mocks of vendors, unless some run, and use their clock.
+    def start_mocks(self, connections: Iterable[Connection]) -> BundledMocks:
+        """Start the mocks of the vendors of connections, unless some run, and use their clock.
 
         Returns:
             The running mocks.
@@ -385,13 +385,12 @@ class App:
 
             # The journal creates the private state folder, which contains the mocks' folder.
             self.journal  # noqa: B018 - opens the journal
-            folder = self.settings.state_folder / "vendors"
             if self.settings.mocks_at is not None:
                 self._mocks = running_mocks(self.settings.mocks_at)
             else:
-                self._mocks = self._resources.enter_context(bundled_mocks(sorted({*vendors}), folder, self.clock))
-            chosen = self.settings.skip_poll_wait
-            skips = self.skips_waits if chosen is None else chosen
+                started = bundled_mocks(mock_sources(connections), self.settings.state_folder / "vendors", self.clock)
+                self._mocks = self._resources.enter_context(started)
+            skips = self.skips_waits if self.settings.skip_poll_wait is None else self.settings.skip_poll_wait
             self.clock = MockedTime(self._mocks, self.clock, skips_waits=skips)
         return self._mocks
 

@@ -88,10 +88,9 @@ def _find(vendor: Vendor, batch_id: str) -> Batch | None:
     with vendor.state.lock:
         # Before the batch is read, so that its outcome is that of now.
         vendor.process_due()
-    batches = vendor.state.batches
     if not batch_id:
-        return next((batch for batch in reversed(batches.all()) if batch.upload), None)
-    found = batches.get(batch_id.lower())
+        return next((batch for batch in reversed(vendor.state.batches.all()) if batch.upload), None)
+    found = vendor.batch_named(batch_id)
     if found is None:
         msg = f"{vendor.name} has no batch {batch_id[:80]!r}."
         raise UnknownBatchError(msg)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 import secrets
 import shlex
 import socket
@@ -25,6 +26,7 @@ from batchsync_mocks.clock import Clock
 from batchsync_mocks.connections import Handler, OpenConnections
 from batchsync_mocks.control import MockContext
 from batchsync_mocks.faults import Faults
+from batchsync_mocks.generic import vendor_class
 from batchsync_mocks.motorweb.api import Motorweb
 from batchsync_mocks.profiles import Profile
 from batchsync_mocks.running import Running
@@ -33,7 +35,7 @@ from batchsync_mocks.switches import with_switches
 from batchsync_mocks.vendor_state import VendorState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from werkzeug.wrappers import Request, Response
 
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VENDORS", "MockServer", "Running", "serve"]
 _log = logging.getLogger("batchsync_mocks")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 VENDORS: Mapping[str, type[Vendor]] = {Motorweb.name: Motorweb, Sitecore.name: Sitecore}
 
 
@@ -152,7 +155,8 @@ def serve(  # noqa: PLR0913 - the entry point of the package; the options are in
     """Serve mocks of vendors, each on its own port.
 
     Args:
-        vendors: Names of the vendors to serve.
+        vendors: Vendors to serve: names; folders with a `vendor.yaml`, whose paths contain `/` or `.`; or `NAME=FOLDER`
+            for the mock of that name, or that of the folder if there is none.
         host: Address to listen on.
         port: Port of the first vendor; the others follow. 0 lets the system choose.
         state_dir: Folder from which a killed mock resumes, clock included; None for a temporary one.
@@ -176,22 +180,23 @@ def serve(  # noqa: PLR0913 - the entry point of the package; the options are in
             a name is invalid, or the state directory is.
         OSError: If a port is in use, or the state directory cannot be written.
     """
-    unknown = [name for name in vendors if name not in VENDORS]
-    if unknown or not vendors:
-        msg = f"Unknown vendor {', '.join(unknown) or '(none given)'}; available: {', '.join(VENDORS)}."
-        raise ValueError(msg)
+    served = vendor_classes(vendors)
     active_profile = profiles.merged([profiles.profile(profile), Profile(switches=switches or {})])
-    vendor_switches = _switches_by_vendor(vendors, active_profile)
+    vendor_switches = _switches_by_vendor(served, active_profile)
     certificates.check_names(tls_names, https=https)
     access = control_access(control_token, host, allow_hosts)
-    folder = Path(tempfile.mkdtemp(prefix="batchsync-mocks-")) if state_dir is None else _state_folder(Path(state_dir))
+    folder = (
+        Path(tempfile.mkdtemp(prefix="batchsync-mocks-"))
+        if state_dir is None
+        else _state_folder(Path(state_dir), served)
+    )
     snapshots.complete(folder)
     clock = clock or Clock()
     clock.persist_to(folder / "clock.json")
     fault_seed = seed if seed is not None or not active_profile.faults else secrets.randbelow(1 << 31)
     context = MockContext(
         clock=clock,
-        vendors={name: VENDORS[name](VendorState(folder / name, seed=seed), clock) for name in vendors},
+        vendors={name: kind(VendorState(folder / name, seed=seed), clock) for name, kind in served.items()},
         folder=folder,
         access=access,
         profile=active_profile,
@@ -214,10 +219,45 @@ def serve(  # noqa: PLR0913 - the entry point of the package; the options are in
     return running
 
 
-def _state_folder(folder: Path) -> Path:
+def vendor_classes(vendors: Sequence[str]) -> dict[str, type[Vendor]]:
+    """Return the mocks of vendors by name.
+
+    Args:
+        vendors: As for `serve`.
+
+    Raises:
+        ValueError: If a vendor is unknown or named twice, or its folder cannot be read.
+    """
+    served: dict[str, type[Vendor]] = {}
+    for vendor in vendors:
+        kind = _vendor_class(vendor)
+        if kind.name in served:
+            msg = f"The vendor {kind.name} is named twice."
+            raise ValueError(msg)
+        served[kind.name] = kind
+    if not served:
+        msg = f"Unknown vendor (none given); available: {', '.join(VENDORS)}, or a folder with a vendor.yaml."
+        raise ValueError(msg)
+    return served
+
+
+def _vendor_class(vendor: str) -> type[Vendor]:
+    """Return the mock of a vendor, as `serve` takes it."""
+    name, equals, folder = vendor.partition("=")
+    if not equals or not _NAME.fullmatch(name):
+        name, folder = vendor, vendor
+    if name in VENDORS:
+        return VENDORS[name]
+    if "/" in folder or "." in folder:
+        return vendor_class(folder)
+    msg = f"Unknown vendor {vendor}; available: {', '.join(VENDORS)}, or a folder with a vendor.yaml."
+    raise ValueError(msg)
+
+
+def _state_folder(folder: Path, served: Iterable[str]) -> Path:
     """Create a state directory, or make the files of an existing one private; warn if others may use the directory."""
     disk.make_private(folder)
-    for name in VENDORS:
+    for name in {*VENDORS, *served}:
         if (folder / name).is_dir():
             disk.narrow(folder / name)
     for name in (snapshots.CLOCK, "ca.key"):
@@ -231,12 +271,14 @@ def _state_folder(folder: Path) -> Path:
     return folder
 
 
-def _switches_by_vendor(vendors: Sequence[str], active_profile: Profile) -> dict[str, Any]:
+def _switches_by_vendor(served: Mapping[str, type[Vendor]], active_profile: Profile) -> dict[str, Any]:
     """Return the validated switches of each vendor."""
     # Validated first, so that an error leaves no files behind.
-    for name in set(active_profile.switches) - set(VENDORS):
-        msg = f"Switches of unknown vendor {name[:60]!r}; available: {', '.join(VENDORS)}."
+    known = {**VENDORS, **served}
+    for name in set(active_profile.switches) - set(known):
+        msg = f"Switches of unknown vendor {name[:60]!r}; available: {', '.join(known)}."
         raise ValueError(msg)
     return {
-        name: with_switches(VENDORS[name].switches_type(), active_profile.switches.get(name, {})) for name in vendors
+        name: with_switches(kind.switches_type(), active_profile.switches.get(name, {}))
+        for name, kind in served.items()
     }

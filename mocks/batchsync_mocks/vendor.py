@@ -82,6 +82,10 @@ class Vendor(abc.ABC):
         """Return rows of a batch with the values that `rows` leaves out; nothing is left out by default."""
         return rows
 
+    def batch_named(self, batch_id: str) -> Batch | None:
+        """Return a batch by the id that `batches` shows, or None."""
+        return self.state.batches.get(batch_id.lower())
+
     def row_count(self, batch: Batch) -> int | None:
         """Return the number of rows in a processed batch; None if it is not known yet."""
         counts = batch.outcome.counts if batch.outcome else {}

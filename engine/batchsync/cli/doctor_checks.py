@@ -158,7 +158,7 @@ def _journal(app: App, session: Session) -> Iterator[Check]:
 def _connections(app: App, deployment: Deployment) -> Iterator[Check]:
     try:
         if app.settings.mocks:
-            app.start_mocks(app.rules_of(job).name for job in deployment.jobs)
+            app.start_mocks(app.connection_of(job) for job in deployment.jobs)
     except BatchsyncError as error:
         yield Check(name="mocks", ok=False, found=error.message, fix=error.hint)
         return

@@ -36,7 +36,7 @@ def _caption(page: RowPage) -> str:
 
 def _table(page: RowPage) -> str:
     """Return the table of a page of rows."""
-    if page.rows and "columns" in page.rows[0]:
+    if page.rows and "errorType" in page.rows[0]:
         columns: tuple[str, ...] = ("Line", "Outcome", "Error", "Row")
         cells = [
             (row["line"], _outcome(row), long(_motorweb_error(row)), long(_json(row["columns"]))) for row in page.rows
@@ -48,10 +48,10 @@ def _table(page: RowPage) -> str:
             row["line"],
             _outcome(row),
             long(_sitecore_error(row)),
-            long(row["ref"]),
+            long(row.get("ref", "")),
             row["schema"] or "",
             row["mode"] or "",
-            long(_json(row.get("value"))),
+            long(_json(row.get("value", row.get("columns")))),
         )
         for row in page.rows
     ]
