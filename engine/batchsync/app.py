@@ -366,7 +366,7 @@ class App:
 
     def rules_of_connection(self, connection: Connection) -> VendorRules:
         """Return the rules of a connection's vendor."""
-        return load_vendor(connection.vendor)
+        return load_vendor(connection.vendor, connection.settings)
 
     def start_mocks(self, vendors: Iterable[str]) -> BundledMocks:
         """Start the bundled mocks of vendors, unless some run; with `skip_poll_wait`, use their clock.

@@ -22,7 +22,8 @@ def test_every_field_has_a_title_a_description_and_an_example() -> None:
 
 
 def test_unknown_keys_are_refused_except_in_target() -> None:
-    found = {at: schema["additionalProperties"] for at, schema in BLOCKS.items()}
+    # Keys of a connection depend on its vendor, whose own schema lists them.
+    found = {at: schema["additionalProperties"] for at, schema in BLOCKS.items() if at != "ConnectionModel"}
     for name in ("TargetModel", "PartialTargetModel"):
         assert found.pop(name) == {"type": "string"}
     assert found

@@ -78,7 +78,7 @@ class _ScenarioApp(App):
 
 def _with_few_polls(connection: Connection) -> Connection:
     """Return a connection that polls at most `POLLS_MAX` times until the deadline of a batch."""
-    deadline = connection.deadline or load_vendor(connection.vendor).policy.deadline
+    deadline = connection.deadline or load_vendor(connection.vendor, connection.settings).policy.deadline
     return replace(connection, poll_every=max(connection.poll_every or timedelta(0), deadline / POLLS_MAX))
 
 

@@ -139,5 +139,5 @@ def _next_steps(batches: Sequence[Batch], known: DeclaredJobs, now: datetime) ->
         if job is None:
             continue
         connection = known.deployment.connections[job.connection]
-        policy = with_overrides(load_vendor(connection.vendor).policy, connection)
+        policy = with_overrides(load_vendor(connection.vendor, connection.settings).policy, connection)
         yield batch.id, decide(batch, policy, now)

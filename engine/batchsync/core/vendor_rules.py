@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from batchsync.core.policy import Policy
     from batchsync.core.record_schema import RecordSchema
     from batchsync.core.vendor_calls import Dialect
+    from batchsync.core.vendor_settings import Setting
 
 
 class FileFormat(StrEnum):
@@ -129,6 +130,7 @@ class VendorRules:
     whether they are required; `non_identity_keys` do not distinguish targets. `modes` maps each mode to what it sends.
     `schemas` are the record schemas by name. `keeps_absent` are the modes in which a target keeps the values of members
     that a record leaves out. `erases` are the modes that erase a person at the target for good.
+    `settings` are the keys by which connections of the vendor differ, and `chosen` the values that these rules are for.
     `dialect` is None for vendors in Python packages.
     """
 
@@ -150,6 +152,8 @@ class VendorRules:
     non_identity_keys: tuple[str, ...] = ()
     keeps_absent: frozenset[str] = frozenset()
     erases: frozenset[str] = frozenset()
+    settings: tuple[Setting, ...] = ()
+    chosen: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def removal_modes(self) -> tuple[str, ...]:

@@ -365,6 +365,13 @@ OBJECTS: dict[str, Members] = {
         "members": ("[vendor_member]", "Members, by path."),
         "source": ("text", "Document that states them."),
     },
+    "vendor_setting": {
+        "name": ("text", "Key of a connection."),
+        "title": ("text", "What it chooses."),
+        "default": ("text?", "Value of a connection without the key; null if it may be left open."),
+        "values": ("{text}", "Allowed values, and what each means."),
+        "source": ("text", "Document that states the choice."),
+    },
     "vendor_member": {
         "member": ("text", "Path; [] stands for the items of a list."),
         "kind": ("text", "JSON type, or scalar."),

@@ -142,6 +142,7 @@ RESULTS: dict[str, tuple[Members, ...]] = {
             "target": ("{bool}", "Keys of a target, and whether they are required."),
             "modes": ("{text}", "Modes, and what each sends."),
             "schemas": ("[vendor_schema]", "Record schemas."),
+            "settings": ("[vendor_setting]", "Keys of a connection by which accounts differ."),
             "statuses": ("{text}", "Vendor statuses, and what each means."),
             "facts": ("int", "Known facts; docs/vendors lists them."),
         },

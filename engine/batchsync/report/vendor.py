@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from batchsync.core.record_schema import RecordSchema
     from batchsync.core.vendor_details import VendorDetails
+    from batchsync.core.vendor_settings import Setting
 
 _WIDTH = 80
 #: Width of the first column of the text output.
@@ -106,6 +107,10 @@ class VendorReport:
             yield _record(self.details, rules.schemas[self.schema])
             return
         yield Section("Connection", tuple(self._connection()))
+        if rules.settings:
+            note = "Keys of a connection, where accounts differ. The rules below are those of a connection with none."
+            header = ("setting", "value", "means", "source")
+            yield Section("Settings", (note,), header, tuple(self._settings()))
         yield Section("Modes", (self._source("modes"),), ("mode", "sends", "record schemas"), tuple(self._modes()))
         for schema in rules.schemas.values():
             yield _record(self.details, schema)
@@ -163,6 +168,7 @@ class VendorReport:
             "target": dict(rules.target_keys),
             "modes": {mode: sends.value for mode, sends in rules.modes.items()},
             "schemas": [_schema_data(details, schema) for schema in chosen],
+            "settings": [_setting_data(item) for item in rules.settings],
             "statuses": dict(details.statuses),
             "facts": len(details.facts),
         }
@@ -193,6 +199,12 @@ class VendorReport:
         default = f"; schema is {rules.default_schema} by default" if rules.default_schema else ""
         yield f"Target: connection (required), {', '.join(keys)}{default}."
         yield self._source("connection")
+
+    def _settings(self) -> Iterator[tuple[str, ...]]:
+        for setting in self.details.rules.settings:
+            for item in setting.values:
+                default = " (default)" if item.value == setting.default else ""
+                yield setting.name, f"{item.value}{default}", item.meaning, setting.source
 
     def _modes(self) -> Iterator[tuple[str, ...]]:
         rules = self.details.rules
@@ -239,6 +251,16 @@ def _record(details: VendorDetails, schema: RecordSchema) -> Section:
     return Section(
         f"Record {schema.name}", (*notes, f"Source: {source}." if source else ""), ("member", "rule", "source"), rows
     )
+
+
+def _setting_data(setting: Setting) -> dict[str, object]:
+    return {
+        "name": setting.name,
+        "title": setting.title,
+        "default": setting.default or None,
+        "values": {item.value: item.meaning for item in setting.values},
+        "source": setting.source,
+    }
 
 
 def _schema_data(details: VendorDetails, schema: RecordSchema) -> dict[str, object]:

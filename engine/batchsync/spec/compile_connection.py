@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from batchsync.core.connection import Connection
 from batchsync.core.storage_location import STORAGE_FORMS, host_matches, objection_to_declared
 from batchsync.errors import BatchsyncError, SpecError
+from batchsync.spec.compile_settings import compile_settings
 from batchsync.spec.credentials import FORMS, PROXY_FORMS, credential_objection, proxy_objection, secret_paths
 from batchsync.spec.interpolate import TypedEntry, TypedMap, TypedSeq, Value
 from batchsync.spec.located_yaml import Broken
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from batchsync.spec.problems import Problems
     from batchsync.util.path_fence import PathFence
 
+    LoadVendor = Callable[[str, Mapping[str, str]], VendorRules]
+
 _PLACEHOLDERS = {"vendor": "none", "credentials": {}}
 
 
@@ -41,7 +44,7 @@ class Vendors:
         fixed: Mapping[str, VendorRules] | None,
         names: Callable[[], tuple[str, ...]],
         is_available: Callable[[str], bool],
-        load: Callable[[str], VendorRules],
+        load: LoadVendor,
         *,
         has_folders: bool = True,
     ) -> None:
@@ -51,7 +54,7 @@ class Vendors:
             fixed: Rules by name; None to use the functions below.
             names: Return the names of all available vendors.
             is_available: Return whether there is a vendor of a name; faster than `names` for bundled vendors.
-            load: Load the rules of a vendor by name or folder.
+            load: Load the rules of a vendor by name or folder, and values of its settings.
             has_folders: Whether a folder with a `vendor.yaml` may be named.
         """
         self._fixed = fixed
@@ -73,6 +76,31 @@ class Vendors:
             self._load_rules(name, at, problems)
         return self._loaded[name]
 
+    def configured(
+        self, rules: VendorRules, name: str, chosen: Mapping[str, str], at: int, problems: Problems
+    ) -> VendorRules | None:
+        """Return the rules of a vendor with the settings of a connection.
+
+        Args:
+            rules: Rules of the vendor with the defaults of its settings.
+            name: Name or folder of the vendor.
+            chosen: Values of settings.
+            at: Index of the connection in the text.
+            problems: Receives the problems.
+
+        Returns:
+            The rules; None after reporting that values do not go together.
+        """
+        if self._fixed is not None and name in self._fixed:
+            return rules
+        try:
+            return self._load(name, chosen)
+        except SpecError as error:
+            problems.extend(error.problems)
+        except BatchsyncError as error:
+            problems.add("unknown_vendor", at, error.message)
+        return None
+
     def _load_rules(self, name: str, at: int, problems: Problems) -> VendorRules | None:
         if self._fixed is not None and name in self._fixed:
             return self._fixed[name]
@@ -84,7 +112,7 @@ class Vendors:
             )
             return None
         try:
-            return self._load(name)
+            return self._load(name, {})
         except SpecError as error:
             problems.extend(error.problems)
         except BatchsyncError as error:
@@ -122,11 +150,16 @@ class ConnectionCompiler:
                     "value", entry.value.start, f"{quoted(entry.key)} is not a mapping", "vendor, credentials, ..."
                 )
             return None
+        own = tuple(item for item in entry.value.entries if item.key in ConnectionModel.model_fields)
         validated = self._validator.validate(
-            ConnectionModel, entry.value, quoted(entry.key), entry.start, _PLACEHOLDERS
+            ConnectionModel, TypedMap(own, entry.value.start), quoted(entry.key), entry.start, _PLACEHOLDERS
         )
         model = validated.model
         rules, vendor = self._vendor(entry.value, validated)
+        others = [item for item in entry.value.entries if item.key not in ConnectionModel.model_fields]
+        settings = compile_settings(others, rules.settings if rules else (), self._problems)
+        if rules is not None and settings:
+            rules = self._vendors.configured(rules, vendor, settings, entry.start, self._problems)
         base_url = model.base_url or (rules.default_base_url if rules else None) or ""
         if rules is not None and validated.valid("base_url"):
             self._base_url(base_url, rules, entry, entry.value.get("base_url"))
@@ -151,6 +184,7 @@ class ConnectionCompiler:
             deadline=model.deadline,
             retry_for=model.retry_for,
             in_flight=model.in_flight,
+            settings=settings,
             renamed_from=model.renamed_from or (),
             place=self._problems.source.place(entry.start),
         )

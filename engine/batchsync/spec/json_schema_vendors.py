@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from batchsync.core.record_schema import RecordSchema
     from batchsync.core.vendor_rules import VendorRules
+    from batchsync.core.vendor_settings import Setting
 
 Schema = dict[str, Any]
 
@@ -64,7 +65,8 @@ class VendorConditions:
             declared: Names of a jobs file; None if only what is visible in a job decides.
         """
         for name, rules in self._vendors.items():
-            self._definitions[f"{name}.connection"] = _connection(rules)
+            keys = (*self._definitions["ConnectionModel"]["properties"], *(item.name for item in rules.settings))
+            self._definitions[f"{name}.connection"] = _connection(rules, keys)
             self._definitions[f"{name}.job"] = self._job(rules)
             own = [item for item in self._definitions if item.startswith(f"{name}.")]
             share_parts(self._definitions, own, f"{name}.part")
@@ -73,6 +75,8 @@ class VendorConditions:
             "anyOf": [{"enum": [*self._vendors]}, {"type": "string", "pattern": "/"}, REFERENCE]
         }
         model["properties"]["vendor"].pop("type", None)
+        # Vendors differ in their settings; those of a vendor in a folder are unknown here.
+        model.pop("additionalProperties")
         known = [name for name in self._vendors if "/" not in name]
         model["allOf"] = [
             *model.get("allOf", ()),
@@ -217,14 +221,19 @@ def _accounts(*vendors: str) -> Schema:
     return {"properties": {"connections": {"allOf": [{"additionalProperties": account}, some]}}, **has("connections")}
 
 
-def _connection(rules: VendorRules) -> Schema:
-    """Return the schema of an account of a vendor."""
+def _connection(rules: VendorRules, keys: tuple[str, ...]) -> Schema:
+    """Return the schema of an account of a vendor, which may have some keys."""
     credentials: Schema = {
         "properties": {name: {"description": f"{name} of {rules.name}, a reference."} for name in rules.credentials},
         "required": [*rules.credentials],
         "propertyNames": {"enum": [*rules.credentials]},
     }
-    found: Schema = {"title": f"Account of {rules.name}", "properties": {"credentials": credentials}}
+    settings = {item.name: _setting(item) for item in rules.settings}
+    found: Schema = {
+        "title": f"Account of {rules.name}",
+        "properties": {"credentials": credentials, **settings},
+        "propertyNames": {"enum": [*keys]},
+    }
     if rules.api_hosts:
         hosts = "|".join(re.escape(host).replace(r"\*", "[a-z0-9-]+").replace(r"\-", "-") for host in rules.api_hosts)
         # The case of a host does not matter; one in capital letters is not judged.
@@ -233,3 +242,26 @@ def _connection(rules: VendorRules) -> Schema:
     if not rules.default_base_url:
         found["required"] = ["base_url"]
     return found
+
+
+def _setting(setting: Setting) -> Schema:
+    """Return the schema of a setting of a vendor. A value such as 2.1 may be written without quotes."""
+    meanings = "; ".join(f"{item.value}: {item.meaning}" for item in setting.values)
+    forms = [form for value in setting.choices for form in dict.fromkeys((value, _unquoted(value)))]
+    return or_reference(
+        {
+            "title": setting.title,
+            "description": f"{meanings}. {f'Default: {setting.default}.' if setting.default else 'No default.'}",
+            "examples": [setting.default or setting.choices[0]],
+            "enum": forms,
+        }
+    )
+
+
+def _unquoted(text: str) -> str | float | bool:
+    """Return what an editor reads where a text is written without quotes."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return text
+    return found if isinstance(found, int | float) else text

@@ -14,13 +14,14 @@ from ruamel.yaml.error import YAMLError
 
 from batchsync.core.record_schema import Condition, Extra, Format, Kind, RecordSchema, Rule, Severity
 from batchsync.errors import SpecError
+from batchsync.spec.merged_content import merged
 from batchsync.spec.vendor_problems import problem, pydantic_problem, syntax_problems
 from batchsync.spec.yaml_parser import may_be_read_by_libyaml, yaml_parser
 from batchsync.util.patterns import pattern_problem
 from batchsync.util.suggestions import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from importlib.resources.abc import Traversable
 
 #: Maximum size of a data file of a vendor in bytes; far above that of any real file.
@@ -144,16 +145,23 @@ class RecordModel(Model):
         )
 
 
-def load_record_schema(file: Traversable) -> RecordSchema:
+def load_record_schema(file: Traversable, changes: Mapping[str, Any] | None = None) -> RecordSchema:
     """Load a record schema file.
+
+    Args:
+        file: The file.
+        changes: Changes by settings of the vendor, merged into the content of the file.
 
     Returns:
         The record schema.
 
     Raises:
-        SpecError: If the file is invalid; contains every problem.
+        SpecError: If the file, or what the changes make of it, is invalid; contains every problem.
     """
     model = read_model(file, RecordModel)
+    if changes:
+        document = merged(model.model_dump(mode="json", by_alias=True, exclude_unset=True), changes)
+        model = model_of(file, RecordModel, document)
     invalid = [*_unknown_modes(model), *_unknown_members(model)]
     if invalid:
         raise SpecError(tuple(problem(file, at, message) for at, message in invalid))
@@ -210,13 +218,30 @@ def read_model(file: Traversable, model: type[ModelT]) -> ModelT:
     Raises:
         SpecError: If the file is invalid; contains every problem.
     """
-    document = _read_yaml(file)
+    return model_of(file, model, _read_yaml(file))
+
+
+def model_of(file: Traversable, model: type[ModelT], document: Any, below: tuple[str, ...] = ()) -> ModelT:
+    """Return content as a model.
+
+    Args:
+        file: File of the content, for places of problems.
+        model: Type of the model.
+        document: JSON-compatible content.
+        below: Path in the file of the changes that made the content what it is.
+
+    Returns:
+        The validated model.
+
+    Raises:
+        SpecError: If the content is invalid; contains every problem.
+    """
     try:
         # Via JSON: strict mode of Python values would refuse lists for tuples and strings for enums.
         return model.model_validate_json(json.dumps(document, default=str))
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False, include_context=True)
-    raise SpecError(tuple(pydantic_problem(file, model, item) for item in found))
+    raise SpecError(tuple(pydantic_problem(file, model, item, below) for item in found))
 
 
 def _read_yaml(file: Traversable) -> Any:

@@ -14,6 +14,7 @@ from batchsync.spec.models import DocumentModel
 from batchsync.spec.models_connection import ConnectionModel
 from batchsync.spec.models_database import DatabaseModel
 from batchsync.spec.models_storage import StorageModel
+from batchsync.spec.setting_names import bundled_setting_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,12 +74,17 @@ def _hides_value(path: Path, text: str) -> bool:
     if _USER_AND_PASSWORD.search(text) or _ASSIGNED.search(text):
         return True
     if in_connections(path):
-        shown = len(path) == len(("connections", "name", "key")) and path[-1] in _SHOWN
+        shown = len(path) == len(("connections", "name", "key")) and _is_shown(path[-1])
         suspicious = {"base_url": "@?#", "proxy": "@$"}.get(path[-1], "")
         return not shown or bool(set(suspicious) & set(text))
     # Names of jobs are chosen freely; expressions contain names of columns.
     names = path[2:] if path[:1] == ("jobs",) else path
     return not text.startswith("=") and any(SECRET_NAME.search(name) for name in names)
+
+
+def _is_shown(key: str) -> bool:
+    """Return whether the values of a key of a connection are shown."""
+    return key in _SHOWN or key in bundled_setting_names()
 
 
 def _hides_key(path: Path, key: str) -> bool:
@@ -93,7 +99,7 @@ def may_be_secret_key(path: Path, key: str) -> bool:
     path = _without_environment(path)
     if not in_connections(path):
         return False
-    return len(path) > 1 and key not in _SHOWN and key != "credentials" and not SECRET_NAME.search(key)
+    return len(path) > 1 and not _is_shown(key) and key != "credentials" and not SECRET_NAME.search(key)
 
 
 def _hides_value_of_vendor(path: Path, text: str) -> bool:

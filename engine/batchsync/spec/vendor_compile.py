@@ -19,6 +19,7 @@ from batchsync.core.vendor_calls import (
     ResponseRule,
 )
 from batchsync.core.vendor_rules import ErrorLayout, FileRules, RowLogRules, TableForm, VendorRules
+from batchsync.spec.vendor_settings import compile_settings_of
 from batchsync.util.durations import parse_duration
 
 if TYPE_CHECKING:
@@ -39,8 +40,14 @@ if TYPE_CHECKING:
 PENDING_MEANINGS = frozenset({"running", "empty"})
 
 
-def compile_vendor(model: VendorModel, schemas: Mapping[str, RecordSchema]) -> VendorRules:
-    """Return the rules of a vendor."""
+def compile_vendor(model: VendorModel, schemas: Mapping[str, RecordSchema], chosen: Mapping[str, str]) -> VendorRules:
+    """Return the rules of a vendor.
+
+    Args:
+        model: The vendor spec, with the changes of the chosen values of its settings.
+        schemas: Record schemas by name, with the same changes.
+        chosen: Chosen values by setting.
+    """
     statuses = {status: meaning for status, meaning in model.statuses.items() if status != "source"}
     layout = model.row_log.errors.model_dump()
     for name in ("ignored_codes", "retry_codes", "already_absent_codes"):
@@ -68,6 +75,8 @@ def compile_vendor(model: VendorModel, schemas: Mapping[str, RecordSchema]) -> V
         dialect=_dialect(model, statuses),
         default_schema=model.target.default_schema,
         non_identity_keys=tuple(model.target.non_identity_keys),
+        settings=compile_settings_of(model),
+        chosen=dict(chosen),
     )
 
 

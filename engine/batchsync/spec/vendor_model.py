@@ -14,7 +14,7 @@ from batchsync.core.storage_location import is_host_pattern, is_storage_pattern
 from batchsync.core.vendor_calls import AuthKind, CallName, Endpoint, ResponseClass
 from batchsync.core.vendor_rules import ENVELOPE_PLACEHOLDERS, DefaultOutcome, FileFormat, LogFormat, Sends
 from batchsync.spec.record_spec import Model, Text
-from batchsync.spec.vendor_problems import BASE_URL, CALL_URL, DURATION, NAME, POINTER, SAVE_AS
+from batchsync.spec.vendor_problems import BASE_URL, CALL_URL, DURATION, NAME, POINTER, SAVE_AS, SETTING
 
 Duration = Annotated[str, Field(pattern=DURATION, description="for example 5s, 15m, 48h, 31d")]
 Pointer = Annotated[str, Field(pattern=POINTER, description="JSON pointer, RFC 6901")]
@@ -256,6 +256,24 @@ class ErrorsModel(Documented):
     downloads: Annotated[list[DownloadModel], Field(min_length=1)]
 
 
+class SettingValueModel(Model):
+    """A value of a setting. `changes` has the form of `vendor.yaml`, and `records` with changes of record schemas.
+
+    Mappings are merged key by key, and `calls` call by call; null removes a key. Other values are replaced.
+    """
+
+    means: Text
+    changes: dict[Text, Any] = Field(default_factory=dict)
+
+
+class SettingModel(Documented):
+    """A key of connections by which accounts of the vendor differ. Without a default, it may be left open."""
+
+    title: Text
+    default: str = ""
+    values: Annotated[dict[Text, SettingValueModel], Field(min_length=1)]
+
+
 class VendorModel(Documented):
     """A complete `vendor.yaml`. The blocks of the HTTP dialect are either all present or all absent."""
 
@@ -263,6 +281,7 @@ class VendorModel(Documented):
     name: Annotated[str, Field(pattern=NAME)]
     title: Text
     connection: ConnectionModel
+    settings: dict[Annotated[str, Field(pattern=SETTING)], SettingModel] = Field(default_factory=dict)
     target: TargetModel
     modes: ModesModel
     file: FileModel

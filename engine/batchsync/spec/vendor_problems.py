@@ -35,6 +35,7 @@ CALL_URL = r"^(/[!-~]*|\{(allocation|found)\.url\})$"
 BASE_URL = r"^https://[a-z0-9.-]+$"
 SAVE_AS = r"^[a-z]+(\.[a-z]+)+$"
 NAME = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+SETTING = r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$"
 _FORMS = {
     DURATION: "a number with s, m, h or d, such as 5s, 15m, 48h or 31d",
     POINTER: "a JSON pointer, such as /data/url",
@@ -42,6 +43,7 @@ _FORMS = {
     BASE_URL: "https:// and a host name without a path",
     SAVE_AS: "a lower-case file name, such as results.csv",
     NAME: "lower-case letters and digits, with - between words",
+    SETTING: "lower-case letters and digits, with _ between words",
 }
 #: Problems of jobs.yaml that are allowed in files of a vendor.
 _ALLOWED = frozenset({"spec.anchor", "spec.alias", "spec.merge"})
@@ -64,11 +66,19 @@ def problem(file: Traversable, at: str | Path, message: str, expected: str = "",
     return _placed(file, path, f"{name}: {message}" if name else message, expected, suggestion)
 
 
-def pydantic_problem(file: Traversable, model: type[BaseModel], error: ErrorDetails) -> Problem:
-    """Return an error of pydantic as a problem, with messages for users instead of programmers."""
+def pydantic_problem(file: Traversable, model: type[BaseModel], error: ErrorDetails, below: Path = ()) -> Problem:
+    """Return an error of pydantic as a problem, with messages for users instead of programmers.
+
+    Args:
+        file: The data file.
+        model: Type of the model.
+        error: The error.
+        below: Path of the mapping in the file that has the form of the model.
+    """
     path: Path = tuple(item for item in error["loc"] if item != "[key]")
-    name = ".".join(str(item) for item in path)
     message, expected, suggestion = _message(file, model, path, error)
+    path = (*below, *path)
+    name = ".".join(str(item) for item in path)
     return _placed(
         file,
         path,

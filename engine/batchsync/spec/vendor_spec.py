@@ -16,10 +16,12 @@ from batchsync.core.batch import Verdict
 from batchsync.core.vendor_calls import PLACEHOLDER, AuthKind, CallName
 from batchsync.core.vendor_rules import Sends
 from batchsync.errors import SpecError, UsageError
-from batchsync.spec.record_spec import load_record_schema, read_model
+from batchsync.spec.models_connection import ConnectionModel
+from batchsync.spec.record_spec import load_record_schema, model_of, read_model
 from batchsync.spec.vendor_compile import PENDING_MEANINGS, compile_vendor
 from batchsync.spec.vendor_model import VendorModel
 from batchsync.spec.vendor_problems import problem
+from batchsync.spec.vendor_settings import changed_document, check_settings, effective, record_changes
 from batchsync.util.plugins import VENDORS, find_plugin, plugin_names
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ def vendor_entry_point(name: str) -> EntryPoint | None:
     return None if name in _bundled() else find_plugin(VENDORS, name)
 
 
-def load_vendor(name: str) -> VendorRules:
+def load_vendor(name: str, chosen: Mapping[str, str] | None = None) -> VendorRules:
     """Load the rules of a bundled vendor, of an installed package, or of a folder with a `vendor.yaml`.
 
     A package has its `vendor.yaml` next to the module that its entry point names. Bundled vendors are cached, and their
@@ -74,6 +76,7 @@ def load_vendor(name: str) -> VendorRules:
 
     Args:
         name: Name of a vendor; a folder if it contains `/` or `.`.
+        chosen: Values of its settings; the others have their defaults.
 
     Returns:
         The rules of the vendor.
@@ -82,12 +85,13 @@ def load_vendor(name: str) -> VendorRules:
         UsageError: If there is no such vendor.
         SpecError: If its files are invalid; contains every problem.
     """
+    values = tuple(sorted((chosen or {}).items()))
     if "/" in name or "." in name:
         folder = Path(name)
         if not (folder / "vendor.yaml").is_file():
             raise UsageError(f"no vendor.yaml in {name}", hint="name a folder that contains a vendor.yaml")
-        return _load_schemas(_load(folder))
-    return _load_named(name)
+        return _load_schemas(_load(folder, dict(values), is_bundled=False))
+    return _load_named(name, values)
 
 
 def vendor_folder(name: str) -> Traversable:
@@ -125,12 +129,12 @@ def vendor_schema() -> dict[str, Any]:
 
 
 @cache
-def _load_named(name: str) -> VendorRules:
+def _load_named(name: str, chosen: tuple[tuple[str, str], ...]) -> VendorRules:
     if name in _bundled():
-        return _load(files("batchsync_specs") / name)
+        return _load(files("batchsync_specs") / name, dict(chosen))
     if (point := vendor_entry_point(name)) is not None:
         folder = _entry_point_dir(point)
-        rules = _load_schemas(_load(folder, has_client=True))
+        rules = _load_schemas(_load(folder, dict(chosen), is_bundled=False, has_client=True))
         if rules.name != name:
             raise SpecError((problem(folder / "vendor.yaml", "name", f"must be {name}, the name of the entry point"),))
         return rules
@@ -153,32 +157,73 @@ def _entry_point_dir(point: EntryPoint) -> Path:
     )
 
 
-def _load(folder: Traversable, *, has_client: bool = False) -> VendorRules:
-    """Load and validate a `vendor.yaml`. `has_client` is whether a Python package implements the client."""
+def _load(
+    folder: Traversable, chosen: Mapping[str, str], *, is_bundled: bool = True, has_client: bool = False
+) -> VendorRules:
+    """Load and validate a `vendor.yaml`.
+
+    Args:
+        folder: The folder of the vendor.
+        chosen: Chosen values by setting.
+        is_bundled: Whether the vendor is bundled; of others, every value of a setting is validated.
+        has_client: Whether a Python package implements the client.
+    """
     file = folder / "vendor.yaml"
     model = read_model(file, VendorModel)
-    missing = () if has_client else _check_missing_blocks(model)
-    if problems := tuple(problem(file, at, message) for at, message in (*missing, *_check_semantics(model))):
-        raise SpecError(problems)
-    schemas = _LazySchemas(folder / "records", frozenset(model.modes.sends))
-    if model.target.default_schema and model.target.default_schema not in schemas:
+    _refuse_invalid(file, model, has_client=has_client)
+    for name, item in model.settings.items() if not is_bundled else ():
+        for value in item.values:
+            below = ("settings", name, "values", value, "changes")
+            changed = _changed(file, model, {name: value}, below)
+            _refuse_invalid(file, changed, below, has_client=has_client)
+            _load_schemas_of(folder, changed, record_changes(model, {name: value}))
+    values = effective(model, chosen)
+    changed = _changed(file, model, values) if values else model
+    _refuse_invalid(file, changed, has_client=has_client)
+    schemas = _LazySchemas(folder / "records", frozenset(changed.modes.sends), record_changes(model, values))
+    if changed.target.default_schema and changed.target.default_schema not in schemas:
         raise SpecError((problem(file, "target.default_schema", "no such file in records/"),))
-    return compile_vendor(model, schemas)
+    return compile_vendor(changed, schemas, values)
+
+
+def _changed(
+    file: Traversable, model: VendorModel, values: Mapping[str, str], below: tuple[str, ...] = ()
+) -> VendorModel:
+    """Return a vendor spec with the changes of some values of its settings."""
+    return model_of(file, VendorModel, changed_document(model, values), below)
+
+
+def _load_schemas_of(folder: Traversable, model: VendorModel, changes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Validate the record schemas that a value of a setting changes."""
+    schemas = _LazySchemas(folder / "records", frozenset(model.modes.sends), changes)
+    for name in changes:
+        if name not in schemas:
+            raise SpecError((problem(folder / "vendor.yaml", "settings", f"no record schema {name} in records/"),))
+        schemas[name]  # validates it
+
+
+def _refuse_invalid(file: Traversable, model: VendorModel, below: tuple[str, ...] = (), *, has_client: bool) -> None:
+    """Raise SpecError if a vendor spec, or what the changes at a path make of it, is inconsistent."""
+    missing = () if has_client else _check_missing_blocks(model)
+    found = (*missing, *_check_semantics(model))
+    if problems := tuple(problem(file, ".".join((*below, at)), message) for at, message in found):
+        raise SpecError(problems)
 
 
 class _LazySchemas(Mapping[str, "RecordSchema"]):
     """The record schemas of a folder by name, loaded on first access, because a job needs only one of them."""
 
-    def __init__(self, folder: Traversable, modes: frozenset[str]) -> None:
+    def __init__(self, folder: Traversable, modes: frozenset[str], changes: Mapping[str, Mapping[str, Any]]) -> None:
         names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
         self._files = {name[: -len(".yaml")]: folder / name for name in names if name.endswith(".yaml")}
         self._modes = modes
+        self._changes = changes
         self._loaded: dict[str, RecordSchema] = {}
 
     def __getitem__(self, name: str) -> RecordSchema:
         file = self._files[name]
         if name not in self._loaded:
-            schema = load_record_schema(file)
+            schema = load_record_schema(file, self._changes.get(name))
             if schema.name != name:
                 raise SpecError((problem(file, "name", "must equal the name of the file"),))
             if unknown := sorted(set(schema.modes) - self._modes):
@@ -219,7 +264,9 @@ def _check_semantics(model: VendorModel) -> Iterator[tuple[str, str]]:
         known |= {f"params.{model.describe.choice.param}"}
         if model.target.keys.get(model.describe.choice.target) != "required":
             yield "describe.choice.target", "must be a required key of target"
-    dumped = model.model_dump(by_alias=True, exclude={"title": True, "source": True, "file": {"envelope"}})
+    dumped = model.model_dump(
+        by_alias=True, exclude={"title": True, "source": True, "file": {"envelope"}, "settings": True}
+    )
     for at, text in _texts(dumped, ""):
         yield from (
             (at, f"unknown placeholder {placeholder}")
@@ -236,6 +283,7 @@ def _check_semantics(model: VendorModel) -> Iterator[tuple[str, str]]:
     yield from _check_modes(model)
     yield from _check_credentials(model)
     yield from _check_calls(model)
+    yield from check_settings(model, frozenset(ConnectionModel.model_fields))
 
 
 def _check_modes(model: VendorModel) -> Iterator[tuple[str, str]]:
