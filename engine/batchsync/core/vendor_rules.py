@@ -59,13 +59,17 @@ class LogFormat(StrEnum):
     CSV = "csv"
 
 
+#: `ErrorLayout.message` of a CSV without documented columns: all columns beside the input columns, with their names.
+REST = "*"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorLayout:
     """Layout of the vendor's error file.
 
     JSONL: `ref`, `code`, `message` are member names. JSON: `items` is the member that contains the list; each item has
     `inputs` (an object: input column -> text) and `errors`, a list of objects with members `code` and `message`.
-    CSV: the input columns, then columns `code` and `message`.
+    CSV: the input columns, then columns `code` and `message`; `message` may be `REST`.
 
     `ignored_codes` are prefixes of codes that are no errors; `retry_codes` are codes of rows that may be sent again
     unchanged; `already_absent_codes` state that there was nothing to remove, which counts as accepted.

@@ -255,8 +255,8 @@ class HttpVendor:
     def _errors(self, allocation: Allocation, verdict: Verdict, into: Path) -> Downloads:
         """Return the row log, whether it is missing although there are refused rows, and how many the vendor counts.
 
-        All downloads are tried until one lists as many rows as the vendor counts; the longest is returned. A row log
-        that the vendor has and refuses to return is an error, not an empty log.
+        All downloads are tried until one lists as many rows as the vendor counts, or any where it does not count; the
+        longest is returned. A row log that the vendor has and refuses to return is an error, not an empty log.
         """
         rules = self._dialect.errors
         if rules is None or verdict not in rules.verdicts:
@@ -277,7 +277,7 @@ class HttpVendor:
             if (rows or 0) > most:
                 best, most = path, rows or 0
                 empty = download.locate is not None and not path.stat().st_size
-            if rows is None or rows >= (failed or 0):
+            if rows is None or rows >= (1 if failed is None else failed):
                 break
         if best is None and problem is not None:
             raise type(problem)(problem.reason)
@@ -286,8 +286,15 @@ class HttpVendor:
         return Downloads(errors=best, errors_missing=missing, errors_empty=empty, failed=failed)
 
     def _row_count(self, allocation: Allocation, counters: tuple[str, ...]) -> int | None:
-        """Return the sum of the row counts at these JSON pointers in the status, or None if they are missing."""
-        body = read(self._exchange_ok(self._dialect.calls[CallName.POLL], values(allocation=allocation)))
+        """Return the sum of the row counts at these JSON pointers, or None if they are missing."""
+        known = values(allocation=allocation)
+        if self._dialect.counts is None:
+            body = read(self._exchange_ok(self._dialect.calls[CallName.POLL], known))
+        else:
+            exchange = self._exchange(self._dialect.counts, known)
+            if ensure_ok(exchange) is ResponseClass.ABSENT:
+                return None
+            body = read(exchange)
         counts = [response_parsing.count(body, pointer) for pointer in counters]
         known = [count for count in counts if count is not None]
         return sum(known) if len(known) == len(counts) or any(known) else None
