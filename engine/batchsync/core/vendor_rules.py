@@ -77,13 +77,17 @@ class LogFormat(StrEnum):
     CSV = "csv"
 
 
+#: `ErrorLayout.message` of a CSV without documented columns: all columns beside the input columns, with their names.
+REST = "*"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorLayout:
     """Layout of the vendor's error file.
 
     JSONL: `ref`, `code`, `message` are member names. JSON: `items` is the member that contains the list; each item has
     `inputs` (an object: input column -> text) and `errors`, a list of objects with members `code` and `message`.
-    CSV: the input columns, then columns `code` and `message`.
+    CSV: the input columns, then columns `code` and `message`; `message` may be `REST`.
 
     In logs that are not joined by inputs, the names of members that begin with `/` are JSON pointers. `ref_pattern` is
     a regular expression whose first group is the reference, or the number of the row. `only` maps members to the values

@@ -140,6 +140,7 @@ def _dialect(model: VendorModel, statuses: Mapping[str, str]) -> Dialect | None:
         describe=_describe(model.describe),
         calls={call.call: _call(call, intent=not repeatable.get(call.call, True)) for call in model.calls},
         vendor_statuses={status.casefold(): meaning for status, meaning in statuses.items()},
+        counts=_call(model.counts) if model.counts else None,
         results=_download(results) if results else None,
         errors=_errors(model.errors) if model.errors else None,
         unprocessed=_download(model.unprocessed) if model.unprocessed else None,
