@@ -80,6 +80,7 @@ def compile_vendor(model: VendorModel, schemas: Mapping[str, RecordSchema], chos
         dialect=_dialect(model, statuses),
         default_schema=model.target.default_schema,
         non_identity_keys=tuple(model.target.non_identity_keys),
+        in_init=model.in_init,
         settings=compile_settings_of(model),
         chosen=dict(chosen),
     )

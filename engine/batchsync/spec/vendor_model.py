@@ -351,11 +351,15 @@ class SettingModel(Documented):
 
 
 class VendorModel(Documented):
-    """A complete `vendor.yaml`. The blocks of the HTTP dialect are either all present or all absent."""
+    """A complete `vendor.yaml`. The blocks of the HTTP dialect are either all present or all absent.
+
+    `in_init`: `batchsync init` without a vendor writes the starter of this one.
+    """
 
     version: Literal[1]
     name: Annotated[str, Field(pattern=NAME)]
     title: Text
+    in_init: bool = False
     connection: ConnectionModel
     settings: dict[Annotated[str, Field(pattern=SETTING)], SettingModel] = Field(default_factory=dict)
     target: TargetModel
