@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Run the tests of tests/servers, which compare batchsync with servers of their own, and install those that are missing.
+# Run the tests of tests/servers, which compare batchsync with servers of their own and its mocks with clients, and
+# install those that are missing.
 #
 # A server is installed with apt-get as root (or with sudo where it asks for no password). No service has to run: the
 # tests start servers below temporary folders, and stop them.
@@ -36,6 +37,9 @@ install() {
 
 install postgres postgresql
 install mariadbd mariadb-server
+# The browser that opens the status page of the mocks, and a client that uploads to them.
+install chromium chromium
+install curl curl
 
 # The reader of Delta logs, beside the tests' packages, and servers of storage in environments of their own: moto for
 # S3, fake-gcs-server for Google Cloud Storage, and Azurite for Azure, which needs Node.js and npm.

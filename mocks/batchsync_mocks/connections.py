@@ -1,7 +1,7 @@
 """HTTP/1.1 connections of the mocks: kept open between requests, as those of the vendors, and closed when they stop.
 
-Werkzeug's own handler closes the connection after each response, because it does not know where the body of a request
-ends. This one counts what is left of it.
+Werkzeug's own handler closes the connection after each response, because the rest of a request's body could be taken
+for the next request. This one counts the bytes that are left, and reads them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,11 @@ class OpenConnections:
         return self._stopped
 
     def begin_wait(self, connection: socket.socket) -> bool:
-        """Add a connection that waits for a request; return false if the server has stopped."""
+        """Add a connection that waits for a request.
+
+        Returns:
+            Whether it may wait: false if the server has stopped.
+        """
         with self._lock:
             if not self._stopped:
                 self._idle.add(connection)
@@ -111,7 +115,11 @@ class Handler(WSGIRequestHandler):
         """Log nothing: only the client's connection fails here."""
 
     def handle_expect_100(self) -> bool:
-        """Send nothing: `run_wsgi` sends `100 Continue`, and a client may take a second one for the response."""
+        """Send nothing: `run_wsgi` sends `100 Continue`, and a client may take a second one for the response.
+
+        Returns:
+            True: the request goes on.
+        """
         return True
 
     def handle_one_request(self) -> None:
@@ -125,7 +133,11 @@ class Handler(WSGIRequestHandler):
             self._connections.end_wait(self.connection)
 
     def parse_request(self) -> bool:
-        """Parse a request whose first line has arrived."""
+        """Parse a request whose first line has arrived.
+
+        Returns:
+            Whether it is valid.
+        """
         self._connections.end_wait(self.connection)
         return super().parse_request()
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_httpserver import HTTPServer
 
-from batchsync_mocks import certificates, control, disk, profiles, snapshots, wire
+from batchsync_mocks import certificates, control, disk, profiles, responses, snapshots, wire
 from batchsync_mocks.access import control_access
 from batchsync_mocks.clock import Clock
 from batchsync_mocks.connections import Handler, OpenConnections
@@ -102,11 +102,7 @@ class MockServer(HTTPServer):
         try:
             if f"{request.path}/".startswith(control.PREFIX):
                 return control.respond(self._context, self._vendor, request)
-            name, method = self._vendor.name, request.method
-            self._context.requests.append(
-                {"vendor": name, "method": method, "path": request.path, "at": self._context.clock.now()},
-            )
-            return self._respond(request, self._context.faults.hits(name, method, request.path))
+            return self._recorded_response(request)
         except (ConnectionError, TimeoutError, ssl.SSLError):
             # The client disconnected, or a fault closed its connection: not a defect of the mock.
             raise
@@ -114,6 +110,21 @@ class MockServer(HTTPServer):
             # Log it: a mere status 500 would hide a defect of the mock from its users.
             _log.exception("The mock of %s failed at %s %s", self._vendor.name, request.method, request.path)
             raise
+
+    def _recorded_response(self, request: Request) -> Response:
+        """Return the vendor's response under the armed faults, and record the request with its outcome."""
+        name, method, path = self._vendor.name, request.method, request.path
+        active_faults = self._context.faults.hits(name, method, path)
+        entry: dict[str, Any] = {"vendor": name, "method": method, "path": path, "at": self._context.clock.now()}
+        entry |= {"status": None, "faults": [fault.kind for fault in active_faults], "problem": ""}
+        self._context.requests.append(entry)
+        try:
+            response = self._respond(request, active_faults)
+        except (ConnectionError, TimeoutError, ssl.SSLError):
+            entry["problem"] = "the connection was closed without a response"
+            raise
+        entry |= {"status": response.status_code, "problem": responses.problem_of(response)}
+        return response
 
     def _respond(self, request: Request, active_faults: Sequence[Fault]) -> Response:
         """Return the vendor's response under faults, and record both in the transcript."""

@@ -114,10 +114,10 @@ def test_edit_during_serve_once_ends_cleanly(deployment: Deployment) -> None:
     assert "no active job has a schedule, so nothing will run" in err
 
 
-@pytest.mark.parametrize("told", ["", "0"])
-def test_clock_of_mocks_keeps_real_time_unless_told(deployment: Deployment, told: str) -> None:
+@pytest.mark.parametrize("setting", ["", "0"])
+def test_clock_of_mocks_keeps_real_time_by_default(deployment: Deployment, setting: str) -> None:
     schedule_hourly(deployment.folder / "jobs.yaml")
-    with serving(deployment, "-o", "ndjson", "--quiet", BATCHSYNC_SKIP_POLL_WAIT=told) as wait_for:
+    with serving(deployment, "-o", "ndjson", "--quiet", BATCHSYNC_SKIP_POLL_WAIT=setting) as wait_for:
         wait_for(r'"event": ?"waiting"')
         before, shown, after = time.time(), deployment.mocks.clock.now(), time.time()
         # Clocks of one machine that read it one after the other: nothing advanced that of the mocks.

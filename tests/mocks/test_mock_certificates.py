@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from mock_clients import MOTORWEB, SITECORE, announced, packed, record, upload_headers
+from mock_clients import MOTORWEB, SITECORE, SitecoreClient, announced, packed, record, upload_headers
 
 from batchsync_mocks import Running, serve
 
@@ -38,7 +38,7 @@ def test_client_reaches_the_mock_under_the_names_of_the_vendor(monkeypatch: pyte
     other = "api-engage-eu.sitecorecloud.io"
     with serve([SITECORE], https=True, tls_names=[NAME, "*.sitecorecloud.io"]) as mocks:
         resolve(monkeypatch, mocks, NAME, other, "example.com")
-        auth, ca = tuple(mocks.credentials(SITECORE).values()), str(mocks.ca)
+        auth, ca = SitecoreClient(mocks).auth, str(mocks.ca)
         for host in (NAME, other):
             url = f"https://{host}/v2/batches/{uuid.uuid4()}"
             allocated = requests.put(url, json=announced(DATA), auth=auth, verify=ca, timeout=10).json()

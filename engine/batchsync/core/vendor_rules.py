@@ -171,6 +171,7 @@ class VendorRules:
     that a record leaves out. `erases` are the modes that erase a person at the target for good.
     `settings` are the keys by which connections of the vendor differ, and `chosen` the values that these rules are for.
     `dialect` is None for vendors in Python packages. `in_init`: `batchsync init` without a vendor writes its starter.
+    `loosest_schemas` take every record that the schemas of any values of settings take.
     """
 
     name: str
@@ -194,6 +195,7 @@ class VendorRules:
     in_init: bool = False
     settings: tuple[Setting, ...] = ()
     chosen: Mapping[str, str] = field(default_factory=dict)
+    loosest_schemas: Mapping[str, RecordSchema] = field(repr=False, default_factory=dict)
 
     @property
     def removal_modes(self) -> tuple[str, ...]:

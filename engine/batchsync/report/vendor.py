@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from batchsync.core.record_text import member_text, members, mode_notes
 from batchsync.core.vendor_rules import DefaultOutcome, JoinedBy
+from batchsync.core.vendor_settings import Takes
 from batchsync.report.text_format import Style, escape_controls, format_duration, markdown, markdown_table, size
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _MEANINGS = {
     "cancelled": "cancelled before it was processed: no row was applied",
     "expired": "expired at the vendor: its results are gone",
 }
+_FORMS = {Takes.MEMBER_SETS: "lists of members", Takes.ATTRIBUTES: "a file"}
 _ANSWERS = {
     "ok": "applied",
     "expired": "the signed URL has expired: a new one is requested",
@@ -211,6 +213,9 @@ class VendorReport:
             for item in setting.values:
                 default = " (default)" if item.value == setting.default else ""
                 yield setting.name, f"{item.value}{default}", item.meaning, setting.source
+            if not setting.values:
+                needs = "".join(f"; needs {name}: {value}" for name, value in setting.needs.items())
+                yield setting.name, _FORMS[setting.takes], f"{setting.meaning}{needs}", setting.source
 
     def _modes(self) -> Iterator[tuple[str, ...]]:
         rules = self.details.rules
@@ -264,6 +269,8 @@ def _setting_data(setting: Setting) -> dict[str, object]:
         "name": setting.name,
         "title": setting.title,
         "default": setting.default or None,
+        "takes": setting.takes.value,
+        "meaning": setting.meaning,
         "values": {item.value: item.meaning for item in setting.values},
         "source": setting.source,
     }

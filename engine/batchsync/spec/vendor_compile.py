@@ -44,12 +44,18 @@ if TYPE_CHECKING:
 PENDING_MEANINGS = frozenset({"running", "empty"})
 
 
-def compile_vendor(model: VendorModel, schemas: Mapping[str, RecordSchema], chosen: Mapping[str, str]) -> VendorRules:
+def compile_vendor(
+    model: VendorModel,
+    schemas: Mapping[str, RecordSchema],
+    loosest: Mapping[str, RecordSchema],
+    chosen: Mapping[str, str],
+) -> VendorRules:
     """Return the rules of a vendor.
 
     Args:
         model: The vendor spec, with the changes of the chosen values of its settings.
         schemas: Record schemas by name, with the same changes.
+        loosest: Record schemas by name that take what those of any values take.
         chosen: Chosen values by setting.
     """
     statuses = {status: meaning for status, meaning in model.statuses.items() if status != "source"}
@@ -83,6 +89,7 @@ def compile_vendor(model: VendorModel, schemas: Mapping[str, RecordSchema], chos
         in_init=model.in_init,
         settings=compile_settings_of(model),
         chosen=dict(chosen),
+        loosest_schemas=loosest,
     )
 
 

@@ -22,6 +22,7 @@ from batchsync.core.vendor_rules import (
     Reference,
     Sends,
 )
+from batchsync.core.vendor_settings import Takes
 from batchsync.spec.record_spec import Model, Text
 from batchsync.spec.vendor_problems import BASE_URL, CALL_URL, DURATION, NAME, POINTER, SAVE_AS, SETTING
 
@@ -343,11 +344,20 @@ class SettingValueModel(Model):
 
 
 class SettingModel(Documented):
-    """A key of connections by which accounts of the vendor differ. Without a default, it may be left open."""
+    """A key of connections by which accounts of the vendor differ. Without a default, it may be left open.
+
+    `takes: value` lists `values`. `takes: member_sets` is a list of lists of members of the record schema `record`, of
+    which one must be complete. `takes: attributes` is a file with the attributes of the tenant. `means` describes the
+    last two. `needs` are values that other settings must have.
+    """
 
     title: Text
+    takes: Takes = Takes.VALUE
     default: str = ""
-    values: Annotated[dict[Text, SettingValueModel], Field(min_length=1)]
+    values: dict[Text, SettingValueModel] = Field(default_factory=dict)
+    record: str = ""
+    needs: dict[Text, Text] = Field(default_factory=dict)
+    means: str = ""
 
 
 class VendorModel(Documented):

@@ -6,7 +6,6 @@ Validates what the pydantic models cannot: placeholders, modes, statuses, and bl
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.util import find_spec
@@ -20,20 +19,20 @@ from batchsync.core.vendor_calls import AuthKind, CallName
 from batchsync.core.vendor_rules import FileFormat, JoinedBy, Sends
 from batchsync.errors import SpecError, UsageError
 from batchsync.spec.models_connection import ConnectionModel
-from batchsync.spec.record_spec import load_record_schema, model_of, read_model
+from batchsync.spec.record_spec import model_of, read_model
 from batchsync.spec.vendor_compile import PENDING_MEANINGS, compile_vendor
 from batchsync.spec.vendor_model import VendorModel
 from batchsync.spec.vendor_placeholders import check_placeholders, placeholders_of
 from batchsync.spec.vendor_problems import problem
+from batchsync.spec.vendor_records import LazySchemas, LoosestSchemas
 from batchsync.spec.vendor_settings import changed_document, check_settings, effective, record_changes
 from batchsync.util.plugins import VENDORS, find_plugin, plugin_names
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
     from importlib.metadata import EntryPoint
     from importlib.resources.abc import Traversable
 
-    from batchsync.core.record_schema import RecordSchema
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.errors import Problem
 
@@ -89,7 +88,7 @@ def load_vendor(name: str, chosen: Mapping[str, str] | None = None) -> VendorRul
         folder = Path(name)
         if not (folder / "vendor.yaml").is_file():
             raise UsageError(f"no vendor.yaml in {name}", hint="name a folder that contains a vendor.yaml")
-        return _load_schemas(_load(folder, dict(values), is_bundled=False))
+        return _load(folder, dict(values), is_bundled=False)
     return _load_named(name, values)
 
 
@@ -108,7 +107,7 @@ def vendor_folder(name: str) -> Traversable:
     return _entry_point_dir(point)
 
 
-def _load_schemas(rules: VendorRules) -> VendorRules:
+def _load_schemas(rules: VendorRules) -> None:
     """Load all record schemas of a custom vendor at once, so that every problem in them is reported."""
     problems: list[Problem] = []
     for schema in rules.schemas:
@@ -118,7 +117,6 @@ def _load_schemas(rules: VendorRules) -> VendorRules:
             problems += error.problems
     if problems:
         raise SpecError(tuple(problems))
-    return rules
 
 
 def vendor_schema() -> dict[str, Any]:
@@ -133,7 +131,7 @@ def _load_named(name: str, chosen: tuple[tuple[str, str], ...]) -> VendorRules:
         return _load(files("batchsync_specs") / name, dict(chosen))
     if (point := vendor_entry_point(name)) is not None:
         folder = _entry_point_dir(point)
-        rules = _load_schemas(_load(folder, dict(chosen), is_bundled=False, has_client=True))
+        rules = _load(folder, dict(chosen), is_bundled=False, has_client=True)
         if rules.name != name:
             raise SpecError((problem(folder / "vendor.yaml", "name", f"must be {name}, the name of the entry point"),))
         return rules
@@ -164,25 +162,29 @@ def _load(
     Args:
         folder: The folder of the vendor.
         chosen: Chosen values by setting.
-        is_bundled: Whether the vendor is bundled; of others, every value of a setting is validated.
+        is_bundled: Whether the vendor is bundled; all record schemas and settings of others are validated.
         has_client: Whether a Python package implements the client.
     """
     file = folder / "vendor.yaml"
     model = read_model(file, VendorModel)
     _refuse_invalid(file, model, has_client=has_client)
-    for name, item in model.settings.items() if not is_bundled else ():
-        for value in item.values:
-            below = ("settings", name, "values", value, "changes")
-            changed = _changed(file, model, {name: value}, below)
-            _refuse_invalid(file, changed, below, has_client=has_client)
-            _load_schemas_of(folder, changed, record_changes(model, {name: value}))
     values = effective(model, chosen)
     changed = _changed(file, model, values) if values else model
     _refuse_invalid(file, changed, has_client=has_client)
-    schemas = _LazySchemas(folder / "records", frozenset(changed.modes.sends), record_changes(model, values))
+    schemas = LazySchemas(folder / "records", changed, values)
     if changed.target.default_schema and changed.target.default_schema not in schemas:
         raise SpecError((problem(file, "target.default_schema", "no such file in records/"),))
-    return compile_vendor(changed, schemas, values)
+    rules = compile_vendor(changed, schemas, LoosestSchemas(folder / "records", model), values)
+    if is_bundled:
+        return rules
+    _load_schemas(rules)
+    for name, item in model.settings.items():
+        for value in item.values:
+            below = ("settings", name, "values", value, "changes")
+            variant = _changed(file, model, {name: value}, below)
+            _refuse_invalid(file, variant, below, has_client=has_client)
+            _check_schemas_of(folder, model, {name: value})
+    return rules
 
 
 def _changed(
@@ -192,13 +194,13 @@ def _changed(
     return model_of(file, VendorModel, changed_document(model, values), below)
 
 
-def _load_schemas_of(folder: Traversable, model: VendorModel, changes: Mapping[str, Mapping[str, Any]]) -> None:
+def _check_schemas_of(folder: Traversable, model: VendorModel, values: Mapping[str, str]) -> None:
     """Validate the record schemas that a value of a setting changes."""
-    schemas = _LazySchemas(folder / "records", frozenset(model.modes.sends), changes)
-    for name in changes:
+    schemas = LazySchemas(folder / "records", model, values)
+    for name in record_changes(model, values):
         if name not in schemas:
             raise SpecError((problem(folder / "vendor.yaml", "settings", f"no record schema {name} in records/"),))
-        schemas[name]  # validates it
+        _ = schemas[name]  # loading validates it
 
 
 def _refuse_invalid(file: Traversable, model: VendorModel, below: tuple[str, ...] = (), *, has_client: bool) -> None:
@@ -207,37 +209,6 @@ def _refuse_invalid(file: Traversable, model: VendorModel, below: tuple[str, ...
     found = (*missing, *_check_semantics(model))
     if problems := tuple(problem(file, ".".join((*below, at)), message) for at, message in found):
         raise SpecError(problems)
-
-
-class _LazySchemas(Mapping[str, "RecordSchema"]):
-    """The record schemas of a folder by name, loaded on first access, because a job needs only one of them."""
-
-    def __init__(self, folder: Traversable, modes: frozenset[str], changes: Mapping[str, Mapping[str, Any]]) -> None:
-        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-        self._files = {name[: -len(".yaml")]: folder / name for name in names if name.endswith(".yaml")}
-        self._modes = modes
-        self._changes = changes
-        self._loaded: dict[str, RecordSchema] = {}
-
-    def __getitem__(self, name: str) -> RecordSchema:
-        file = self._files[name]
-        if name not in self._loaded:
-            schema = load_record_schema(file, self._changes.get(name))
-            if schema.name != name:
-                raise SpecError((problem(file, "name", "must equal the name of the file"),))
-            if unknown := sorted(set(schema.modes) - self._modes):
-                raise SpecError((problem(file, "modes", f"not in the vendor's modes: {', '.join(unknown)}"),))
-            self._loaded[name] = schema
-        return self._loaded[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._files)
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._files
 
 
 def _check_missing_blocks(model: VendorModel) -> Iterator[tuple[str, str]]:

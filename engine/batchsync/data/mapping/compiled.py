@@ -190,7 +190,7 @@ def member(rule: Rule, name: str) -> Rule:
     named = rule.field(name)
     if named is not None:
         return named
-    return Rule(kind=rule.extra.kind) if rule.extra else FREE
+    return rule.extra.rule(name) if rule.extra else FREE
 
 
 def item_type(kind: pl.DataType) -> pl.DataType | None:
