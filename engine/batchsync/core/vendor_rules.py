@@ -174,8 +174,8 @@ class VendorRules:
     `schemas` are the record schemas by name. `keeps_absent` are the modes in which a target keeps the values of members
     that a record leaves out. `erases` are the modes that erase a person at the target for good.
     `settings` are the keys by which connections of the vendor differ, and `chosen` the values that these rules are for.
+    `dialect` is None for vendors in Python packages. `in_init`: `batchsync init` without a vendor writes its starter.
     `loosest_schemas` take every record that the schemas of any values of settings take.
-    `dialect` is None for vendors in Python packages.
     """
 
     name: str
@@ -196,6 +196,7 @@ class VendorRules:
     non_identity_keys: tuple[str, ...] = ()
     keeps_absent: frozenset[str] = frozenset()
     erases: frozenset[str] = frozenset()
+    in_init: bool = False
     settings: tuple[Setting, ...] = ()
     chosen: Mapping[str, str] = field(default_factory=dict)
     loosest_schemas: Mapping[str, RecordSchema] = field(repr=False, default_factory=dict)

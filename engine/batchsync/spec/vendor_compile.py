@@ -86,6 +86,7 @@ def compile_vendor(
         dialect=_dialect(model, statuses),
         default_schema=model.target.default_schema,
         non_identity_keys=tuple(model.target.non_identity_keys),
+        in_init=model.in_init,
         settings=compile_settings_of(model),
         chosen=dict(chosen),
         loosest_schemas=loosest,

@@ -367,11 +367,13 @@ class VendorModel(Documented):
     """A complete `vendor.yaml`. The blocks of the HTTP dialect are either all present or all absent.
 
     `counts` is the call whose answer has the row counts that `results` and `errors` name; by default that of the poll.
+    `in_init`: `batchsync init` without a vendor writes the starter of this one.
     """
 
     version: Literal[1]
     name: Annotated[str, Field(pattern=NAME)]
     title: Text
+    in_init: bool = False
     connection: ConnectionModel
     settings: dict[Annotated[str, Field(pattern=SETTING)], SettingModel] = Field(default_factory=dict)
     target: TargetModel

@@ -46,7 +46,19 @@ class SendCall(Protocol):
 
 
 def exchange_ok(send: SendCall, call: Call, known: PlaceholderValues) -> Exchange:
-    """Send a call; return the exchange if the response is OK, raise otherwise."""
+    """Send a call whose response must be OK.
+
+    Args:
+        send: Sends the call.
+        call: The call of the vendor spec.
+        known: Values of its placeholders.
+
+    Returns:
+        The exchange.
+
+    Raises:
+        PermanentError: If the vendor states that the object does not exist, or refuses the request.
+    """
     exchange = send(call, known)
     if ensure_ok(exchange) is ResponseClass.ABSENT:
         raise PermanentError(exchange.describe())
