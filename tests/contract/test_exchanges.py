@@ -73,7 +73,7 @@ class RecordedExchange:
 
     @property
     def dialect(self) -> Dialect:
-        dialect = load_vendor(self.vendor).dialect
+        dialect = load_vendor(self.vendor, self.content.get("settings", {})).dialect
         assert dialect is not None
         return dialect
 
@@ -185,7 +185,7 @@ def expected(recorded: RecordedExchange) -> dict[str, Any]:
 
 @pytest.mark.parametrize("recorded", EXCHANGES.values(), ids=IDS)
 def test_every_exchange_is_complete_and_names_its_source(recorded: RecordedExchange) -> None:
-    known = {"about", "source", "call", "now", "given", "request", "response", "meaning", "replay"}
+    known = {"about", "source", "call", "settings", "now", "given", "request", "response", "meaning", "replay"}
     assert set(recorded.content) <= known
     assert recorded.content["about"]
     assert recorded.content["source"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from batchsync.core.batch import Verdict
 from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.errors import AmbiguousOutcomeError
+from batchsync.spec.vendor_spec import load_vendor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,6 +142,18 @@ def test_csv_errors_are_read_by_column_name(lookup: Bench) -> None:
     verdicts = lookup.join_outcomes(file, results=results(lookup, "vin,state,r\nA,VIC,x\n"), errors=path)
     assert verdicts.counts == OutcomeCounts.of(accepted=1, rejected=1)
     assert rejects(verdicts)[0].reason == "no such"
+
+
+def test_csv_errors_without_documented_columns_give_all_that_was_not_sent_as_reason(lookup: Bench) -> None:
+    """Values that were sent are left out of the reason; the code is unknown, so that no row is sent again unchanged."""
+    lookup.rules = replace(lookup.rules, row_log=load_vendor("motorweb-bdp", {"errors_by": "csv"}).row_log)
+    file = staged(lookup, "1,A,VIC\n2,B,VIC\n3,C,VIC\n")
+    path = lookup.folder / "errors.csv"
+    path.write_text("why,VIN,state,when\nSERVER_ERROR,B,VIC,noon\n,C,VIC,\n")
+    verdicts = lookup.join_outcomes(file, results=results(lookup, "vin,state,r\nA,VIC,x\n"), errors=path)
+    assert verdicts.counts == OutcomeCounts.of(accepted=1, rejected=2)
+    told = pl.read_parquet(verdicts.path).filter(pl.col("state") == "rejected").select("code", "reason", "retry")
+    assert told.rows() == [("", "why: SERVER_ERROR; when: noon", False), ("", "", False)]
 
 
 def test_unmatched_log_rows_are_counted(lookup: Bench) -> None:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 VENDOR = {"guests": CDP, "vehicles": BDP}
 REQUESTS = {"guests": 9, "vehicles": 11}
 UPLOAD = {"method": "PUT", "path": r"^/_storage"}
-POLL = {CDP: {"method": "GET", "path": r"^/v2/batches/inspect/"}, BDP: {"method": "GET", "path": r"/batches/[^/]+$"}}
+POLL = {
+    CDP: {"method": "GET", "path": r"^/v2/batches/inspect/"},
+    BDP: {"method": "GET", "path": r"/batches/[^/]+/reports$"},
+}
 ALLOCATE = {CDP: {"method": "PUT", "path": r"^/v2/batches/"}, BDP: {"method": "POST", "path": r"/batches$"}}
 
 

@@ -63,6 +63,29 @@ def test_motorweb_tables_are_zipped_and_errors_padded(mocks: Running, motorweb: 
     assert item["inputs"] == {"vin": " bad "}
 
 
+def test_motorweb_status_and_errors_are_answered_by_the_calls_of_the_switches(
+    mocks: Running, motorweb: MotorwebClient
+) -> None:
+    batch = motorweb.send(b"vin\nbad\n", "cars")
+
+    def statuses(*paths: str) -> list[int]:
+        return [motorweb.call("GET", f"/batches/{batch}{path}").status_code for path in paths]
+
+    mocks.switch(MOTORWEB, status_by="reports")
+    assert statuses("", "/reports") == [404, 200]
+    mocks.switch(MOTORWEB, status_by="batch")
+    assert statuses("", "/reports") == [200, 404]
+    mocks.advance(600)
+    assert statuses("", "/reports") == [200, 200]
+    mocks.switch(MOTORWEB, errors_by="json")
+    assert statuses("/errors", "/errors/download") == [200, 404]
+    mocks.switch(MOTORWEB, errors_by="csv", csv_columns="one")
+    assert statuses("/errors", "/errors/download") == [404, 200]
+    [row] = csv.DictReader(io.StringIO(motorweb.call("GET", f"/batches/{batch}/errors/download").text))
+    assert row["vin"] == "bad"
+    assert row["mockReason"].startswith("VALIDATION_ERROR: VIN must be")
+
+
 def result_of(motorweb: MotorwebClient, batch: str) -> bytes:
     """Return the result file of a batch."""
     return requests.get(motorweb.call("GET", f"/batches/{batch}/reports").json()["url"], timeout=10).content

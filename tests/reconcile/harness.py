@@ -35,7 +35,7 @@ UPLOAD = {"method": "PUT", "path": r"^/_storage"}
 THROTTLED = {"kind": "status", "status": 503, "text": "<Error><Code>SlowDown</Code></Error>", **UPLOAD}
 POLL = {
     "guests": {"method": "GET", "path": r"^/v2/batches/inspect/"},
-    "vehicles": {"method": "GET", "path": r"/batches/[^/]+$"},
+    "vehicles": {"method": "GET", "path": r"/batches/[^/]+/reports$"},
 }
 
 

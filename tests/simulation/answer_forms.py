@@ -1,4 +1,4 @@
-"""Forms in which the vendors of a seed return row logs and results: late, short at first, or written otherwise."""
+"""Calls and forms of the answers of a seed's vendors: where pages differ, both ways; late, short or other answers."""
 
 from __future__ import annotations
 
@@ -20,3 +20,20 @@ def draw_answer_forms(draw: random.Random, vendors: Mapping[str, Vendor]) -> Non
     vendors["motorweb-bdp"].set_switches({"echo": echo, "json_errors": errors, "results_after": late_results})
     form = draw.choice(["lines", "array", "bom", "padded"])
     vendors["sitecore-cdp"].set_switches({"log_form": form, "log_after": late_log})
+
+
+def draw_calls(draw: random.Random, vendors: Mapping[str, Vendor]) -> dict[str, str]:
+    """Draw the settings of the connection to Motorweb, and which of its calls answer; return the settings.
+
+    The call that the connection asks always answers. The other answers, too, or is not found.
+    """
+    settings = {
+        "status_by": draw.choices(["reports", "batch"], [2, 1])[0],
+        "errors_by": draw.choices(["json", "csv"], [2, 1])[0],
+    }
+    motorweb = vendors["motorweb-bdp"]
+    switches = {name: draw.choice(["both", "both", value]) for name, value in settings.items()}
+    if motorweb.switches.json_errors == "empty":  # the rows stand in the CSV alone
+        switches["errors_by"] = "both"
+    motorweb.set_switches(switches | {"csv_columns": draw.choice(["assumed", "one"])})
+    return settings

@@ -63,6 +63,8 @@ _COLUMNS = {"vehicles": ("id", "vin", "plate", "state"), "guests": ("id", "name"
 _COLUMNS["members"] = _COLUMNS["guests"]
 Row = dict[str, str]
 RowVersion = tuple[str, ...]
+#: Names and values of settings of a connection.
+Settings = tuple[tuple[str, str], ...]
 
 
 def logical(job: str) -> str:
@@ -87,9 +89,9 @@ def _loaded(folder: Path, spec: int) -> Deployment:
 
 
 @cache
-def rules_of(vendor: str, rows_max: int) -> VendorRules:
-    """Return the vendor's rules with few rows per file, so that a run has several batches."""
-    rules = load_vendor(vendor)
+def rules_of(vendor: str, rows_max: int, settings: Settings = ()) -> VendorRules:
+    """Return the rules of a vendor with few rows per file, for several batches per run; `settings` are Motorweb's."""
+    rules = load_vendor(vendor, dict(settings) if vendor == BDP else {})
     return replace(rules, file=replace(rules.file, rows_max=rows_max))
 
 
@@ -103,6 +105,8 @@ class Sources:
     rows: dict[str, dict[str, Row]] = field(default_factory=dict)
     spec: int = 0
     version: int = 0
+    #: settings of the connection to Motorweb
+    settings: Settings = ()
     allowed: Counter[tuple[str, RowVersion]] = field(default_factory=Counter)
     #: rows that the vendor rejects as retryable, so that each sync sends them
     retried: set[tuple[str, str]] = field(default_factory=set)

@@ -28,7 +28,7 @@ CALLS = {
     "bdp-template": (BDP, "GET", r"/template$"),
     "bdp-allocate": (BDP, "POST", r"/batches$"),
     "bdp-upload": (BDP, "PUT", r"^/_storage"),
-    "bdp-poll": (BDP, "GET", r"/batches/[^/]+$"),
+    "bdp-poll": (BDP, "GET", r"/batches/[^/]+(/reports)?$"),
     "bdp-errors": (BDP, "GET", r"/errors"),
     "bdp-reports": (BDP, "GET", r"/reports$"),
     "bdp-results": (BDP, "GET", r"^/_storage"),
@@ -124,9 +124,13 @@ def log_damage(change: Callable[[list[bytes]], list[bytes]]) -> Callable[[bytes]
 
 
 def error_damage(change: str) -> Callable[[bytes], bytes]:
-    """Return a change of a JSON list of failed rows, by the name of the damage."""
+    """Return a change of a list of failed rows, in JSON or CSV, by the name of the damage."""
 
     def damaged(body: bytes) -> bytes:
+        if not body.startswith(b"{"):
+            header, *lines = body.splitlines(keepends=True)
+            strange = [b"NEVER SENT" + line[line.index(b",") :] for line in lines[:1]] + lines[1:]
+            return b"".join([header, *{"doubled": lines * 2, "emptied": []}.get(change, strange)])
         document = json.loads(body)
         items = document["batchItemsErrors"]
         if change == "doubled":

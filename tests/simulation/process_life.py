@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from batchsync.core.batch import BatchFile
     from batchsync.core.job import Job
+    from batchsync.core.vendor_rules import VendorRules
     from batchsync.ports import RunEvent, Vendor
     from simulation.clock import VirtualTime
     from simulation.deployment import Sources
@@ -194,8 +195,9 @@ def process(
             anchor = Anchor(journal, anchors_of(state) / journal.journal_id)
             anchor.refuse_older()
             journal.on_commit = anchor.follow
-        vendors = {name: _vendor(name, clock, credentials, rows_max, crash_point) for name in URLS}
-        contexts = tuple(_context(name, sources, vendors, rows_max) for name in sources.names)
+        rules = {name: rules_of(name, rows_max, sources.settings) for name in URLS}
+        vendors = {name: _vendor(rules[name], clock, credentials[name], crash_point) for name in URLS}
+        contexts = tuple(_context(name, sources, vendors, rules) for name in sources.names)
         objects = LocalFolder(state)
         services = Services(
             clock=clock,
@@ -226,13 +228,11 @@ def _refuse_mismatch(job: Job, sources: Sources, data: PolarsEngine) -> None:
         raise SpecError(problems)
 
 
-def _vendor(
-    name: str, clock: VirtualTime, credentials: Mapping[str, Mapping[str, str]], rows_max: int, crash_point: CrashPoint
-) -> Any:
+def _vendor(rules: VendorRules, clock: VirtualTime, credentials: Mapping[str, str], crash_point: CrashPoint) -> Any:
     inner: Vendor = connect(
-        rules_of(name, rows_max),
-        base_url=URLS[name],
-        credentials=credentials[name],
+        rules,
+        base_url=URLS[rules.name],
+        credentials=credentials,
         ca_bundle=None,
         clock=clock,
         user_agent="batchsync/simulation",
@@ -240,8 +240,10 @@ def _vendor(
     return Checkpointed(inner, "vendor", _METHODS["vendor"], crash_point)
 
 
-def _context(name: str, sources: Sources, vendors: Mapping[str, Any], rows_max: int) -> JobContext:
-    rules = rules_of(VENDOR_OF[name], rows_max)
+def _context(
+    name: str, sources: Sources, vendors: Mapping[str, Any], rules_by_vendor: Mapping[str, VendorRules]
+) -> JobContext:
+    rules = rules_by_vendor[VENDOR_OF[name]]
     return JobContext(
         job=sources.job(name), rules=rules, policy=rules.policy, account_id="simulated", vendor=vendors[VENDOR_OF[name]]
     )

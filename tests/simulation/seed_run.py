@@ -21,7 +21,7 @@ from batchsync_mocks.control import MockContext
 from batchsync_mocks.serving import VENDORS, MockServer
 from batchsync_mocks.vendor_state import VendorState
 from simulation import lost_state, manual_resolution, oracle, reached_states, restored_state
-from simulation.answer_forms import draw_answer_forms
+from simulation.answer_forms import draw_answer_forms, draw_calls
 from simulation.armed_faults import ArmedFaults, FileDamage
 from simulation.clock import START, VirtualTime
 from simulation.deployment import Sources, logical, vendor_of
@@ -71,6 +71,9 @@ class SeedRun:
         self.sources.write_initial()
         self.rows_max = self.draw.choice([1, 2, 3, 50])
         draw_answer_forms(self.draw, self.vendors)
+        self.sources.settings = tuple(sorted(draw_calls(random.Random(f"calls {seed}"), self.vendors).items()))  # noqa: S311 - the same
+        for name, value in self.sources.settings:
+            self.reached(f"{name} {value}")
         servers = {port: MockServer(self.kit, self.kit.vendors[name], "127.0.0.1", port, None) for name, port in _PORTS}
         self.network = Network(
             servers=servers,

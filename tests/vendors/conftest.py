@@ -68,8 +68,13 @@ def mocks(tmp_path: Path) -> Iterator[batchsync_mocks.Running]:
 def open_vendor(mocks: batchsync_mocks.Running) -> Callable[..., HttpVendor]:
     """Return a function that connects to the mock of a vendor, with its credentials or with others."""
 
-    def connect_to(name: str, credentials: Mapping[str, str] | None = None, read: float = 1.5) -> HttpVendor:
-        rules = load_vendor(name)
+    def connect_to(
+        name: str,
+        credentials: Mapping[str, str] | None = None,
+        read: float = 1.5,
+        settings: Mapping[str, str] | None = None,
+    ) -> HttpVendor:
+        rules = load_vendor(name, settings or {})
         assert rules.dialect is not None
         limits = replace(rules.dialect.limits, read=timedelta(seconds=read))
         dialect = replace(rules.dialect, limits=limits)

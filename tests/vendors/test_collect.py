@@ -111,12 +111,16 @@ def test_broken_download_can_be_repeated(
     assert not [item for item in broken if item.endswith(".part")]
 
 
-def test_results_not_ready_are_retryable(open_vendor: Open, tmp_path: Path) -> None:
-    delivery = Delivery(open_vendor(MOTORWEB), MOTORWEB, tmp_path)
+@pytest.mark.parametrize(("status_by", "wait"), [("batch", timedelta(minutes=1)), ("reports", None)])
+def test_results_not_ready_are_retryable(
+    open_vendor: Open, tmp_path: Path, status_by: str, wait: timedelta | None
+) -> None:
+    """A report without a URL says "not ready" beside a verdict, and "older than the verdict" beside another status."""
+    delivery = Delivery(open_vendor(MOTORWEB, settings={"status_by": status_by}), MOTORWEB, tmp_path)
     allocation = delivery.upload()
     with pytest.raises(RetryableError) as raised:
         delivery.vendor.collect(allocation, Verdict.PROCESSED, tmp_path / "collected")
-    assert raised.value.retry_at == MockedClock().now() + timedelta(minutes=1)
+    assert raised.value.retry_at == (None if wait is None else MockedClock().now() + wait)
 
 
 @pytest.mark.parametrize(("counted", "waits"), [(0, False), (1, True), (None, True)])

@@ -79,7 +79,7 @@ class Caller:
             "find": lambda: vendor.find(delivery.idempotency_key, {}),
             "upload": lambda: vendor.upload(self.open, delivery.file),
             "poll": lambda: vendor.poll(self.allocation),
-            "locate": lambda: vendor.collect(self.allocation, Verdict.PROCESSED, into),
+            "counts": lambda: vendor.collect(self.allocation, Verdict.PROCESSED, into),
             "results": lambda: vendor.collect(self.allocation, Verdict.PROCESSED, into),
             "errors": lambda: vendor.collect(self.allocation, Verdict.MIXED, into),
             "cancel": lambda: vendor.cancel(self.allocation),

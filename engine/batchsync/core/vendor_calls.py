@@ -182,8 +182,8 @@ class Download:
 class ErrorsRules:
     """Downloads of rejected rows: `downloads` are tried in order until one is not refused.
 
-    They are fetched after `verdicts`, unless all `counters` (JSON pointers into the response of the poll) exist and are
-    zero.
+    They are fetched after `verdicts`, unless all `counters` (JSON pointers into the response with the row counts) exist
+    and are zero.
     """
 
     downloads: tuple[Download, ...]
@@ -217,13 +217,15 @@ class Dialect:
 
     `vendor_statuses` maps a vendor status in lower case to `running`, `empty` or a verdict; other statuses are running.
     `results_retry_after` is the wait for results that are not ready. `results_counter` is a JSON pointer, in the
-    response of the poll, to the number of rows with results: at zero, none are fetched.
+    response of `counts`, to the number of rows with results: at zero, none are fetched. `counts` is the call whose
+    response has the row counts; None: the poll.
     """
 
     auth: AuthRules
     describe: DescribeRules
     calls: Mapping[CallName, Call]
     vendor_statuses: Mapping[str, str]
+    counts: Call | None = None
     results: Download | None = None
     errors: ErrorsRules | None = None
     unprocessed: Download | None = None

@@ -77,13 +77,17 @@ class LogFormat(StrEnum):
     CSV = "csv"
 
 
+#: `ErrorLayout.message` of a CSV without documented columns: all columns beside the input columns, with their names.
+REST = "*"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorLayout:
     """Layout of the vendor's error file.
 
     JSONL: `ref`, `code`, `message` are member names. JSON: `items` is the member that contains the list; each item has
     `inputs` (an object: input column -> text) and `errors`, a list of objects with members `code` and `message`.
-    CSV: the input columns, then columns `code` and `message`.
+    CSV: the input columns, then columns `code` and `message`; `message` may be `REST`.
 
     In logs that are not joined by inputs, the names of members that begin with `/` are JSON pointers. `ref_pattern` is
     a regular expression whose first group is the reference, or the number of the row. `only` maps members to the values
@@ -170,8 +174,8 @@ class VendorRules:
     `schemas` are the record schemas by name. `keeps_absent` are the modes in which a target keeps the values of members
     that a record leaves out. `erases` are the modes that erase a person at the target for good.
     `settings` are the keys by which connections of the vendor differ, and `chosen` the values that these rules are for.
+    `dialect` is None for vendors in Python packages. `in_init`: `batchsync init` without a vendor writes its starter.
     `loosest_schemas` take every record that the schemas of any values of settings take.
-    `dialect` is None for vendors in Python packages.
     """
 
     name: str
@@ -192,6 +196,7 @@ class VendorRules:
     non_identity_keys: tuple[str, ...] = ()
     keeps_absent: frozenset[str] = frozenset()
     erases: frozenset[str] = frozenset()
+    in_init: bool = False
     settings: tuple[Setting, ...] = ()
     chosen: Mapping[str, str] = field(default_factory=dict)
     loosest_schemas: Mapping[str, RecordSchema] = field(repr=False, default_factory=dict)

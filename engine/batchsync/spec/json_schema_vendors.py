@@ -137,8 +137,8 @@ class VendorConditions:
             needed = [has(*(key for key, required in found.items() if required)) for found in keys.values()]
             several = {"allOf": [_accounts(*self._vendors), *({"not": _accounts(name)} for name in self._vendors)]}
             target: Schema = {"anyOf": needed}
-            if all("schema" in found for found in keys.values()):
-                names = sorted({name for rules in self._vendors.values() for name in rules.schemas})
+            named = (rules for rules in self._vendors.values() if "schema" in rules.target_keys)
+            if names := sorted({name for rules in named for name in rules.schemas}):
                 target["properties"] = {"schema": or_reference({"enum": names})}
             yield several, {"properties": {"target": target}}
             for rules in self._vendors.values():

@@ -231,10 +231,13 @@ class PolicyModel(Documented):
 
 
 class ErrorLayoutModel(Model):
-    """Layout of the vendor's error file."""
+    """Layout of the vendor's error file.
+
+    Of CSV whose columns are not documented, `code` is empty and `message` is `*`: all columns beside those sent.
+    """
 
     format: LogFormat
-    code: Text
+    code: str
     message: Text
     ref: str = ""
     items: str = ""
@@ -315,7 +318,7 @@ class DownloadModel(Model):
 
 
 class ResultsModel(DownloadModel, Documented):
-    """The results. `again` is the interval of requests until they are ready; `counter` is where a poll counts them."""
+    """The results. `again` is the interval of requests until they are ready; `counter` is where they are counted."""
 
     again: Duration = "60s"
     counter: Pointer | None = None
@@ -361,11 +364,16 @@ class SettingModel(Documented):
 
 
 class VendorModel(Documented):
-    """A complete `vendor.yaml`. The blocks of the HTTP dialect are either all present or all absent."""
+    """A complete `vendor.yaml`. The blocks of the HTTP dialect are either all present or all absent.
+
+    `counts` is the call whose answer has the row counts that `results` and `errors` name; by default that of the poll.
+    `in_init`: `batchsync init` without a vendor writes the starter of this one.
+    """
 
     version: Literal[1]
     name: Annotated[str, Field(pattern=NAME)]
     title: Text
+    in_init: bool = False
     connection: ConnectionModel
     settings: dict[Annotated[str, Field(pattern=SETTING)], SettingModel] = Field(default_factory=dict)
     target: TargetModel
@@ -376,6 +384,7 @@ class VendorModel(Documented):
     statuses: dict[Text, Text]
     describe: DescribeModel | None = None
     calls: list[BatchCallModel] = Field(default_factory=list)
+    counts: CallModel | None = None
     results: ResultsModel | None = None
     errors: ErrorsModel | None = None
     unprocessed: UnprocessedModel | None = None

@@ -77,7 +77,9 @@ def _scopes(model: VendorModel) -> Iterator[Scope]:
 
 
 def _of_downloads(model: VendorModel, params: frozenset[str]) -> Iterator[Scope]:
-    """Yield path, value and known placeholders of each call of a download."""
+    """Yield path, value and known placeholders of each call after the verdict."""
+    if model.counts is not None:
+        yield "counts", _dumped(model.counts), _ID | params
     for at, download in _downloads(model):
         found = _ID | params
         for number, locate in enumerate(download.locate):

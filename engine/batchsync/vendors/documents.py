@@ -46,7 +46,19 @@ class SendCall(Protocol):
 
 
 def exchange_ok(send: SendCall, call: Call, known: PlaceholderValues) -> Exchange:
-    """Send a call; return the exchange if the response is OK, raise otherwise."""
+    """Send a call whose response must be OK.
+
+    Args:
+        send: Sends the call.
+        call: The call of the vendor spec.
+        known: Values of its placeholders.
+
+    Returns:
+        The exchange.
+
+    Raises:
+        PermanentError: If the vendor states that the object does not exist, or refuses the request.
+    """
     exchange = send(call, known)
     if ensure_ok(exchange) is ResponseClass.ABSENT:
         raise PermanentError(exchange.describe())
@@ -105,8 +117,8 @@ class Documents:
     def _errors(self, allocation: Allocation, verdict: Verdict, into: Path) -> Downloads:
         """Return the row log, whether it is missing although there are refused rows, and how many the vendor counts.
 
-        All downloads are tried until one lists as many rows as the vendor counts; the longest is returned. A row log
-        that the vendor has and refuses to return is an error, not an empty log.
+        All downloads are tried until one lists as many rows as the vendor counts, or any where it does not count; the
+        longest is returned. A row log that the vendor has and refuses to return is an error, not an empty log.
         """
         rules = self._dialect.errors
         if rules is None or verdict not in rules.verdicts:
@@ -127,7 +139,7 @@ class Documents:
             if (rows or 0) > most:
                 best, most = path, rows or 0
                 empty = bool(download.locate) and not path.stat().st_size
-            if rows is None or rows >= (failed or 0):
+            if rows is None or rows >= (1 if failed is None else failed):
                 break
         if best is None and problem is not None:
             raise type(problem)(problem.reason)
@@ -138,7 +150,12 @@ class Documents:
     def _row_count(self, allocation: Allocation, counters: tuple[str, ...]) -> int | None:
         """Return the sum of the row counts at these JSON pointers in the status, or None if they are missing."""
         known = values(allocation=allocation)
-        body = item_of(exchange_ok(self._exchange, self._dialect.calls[CallName.POLL], known), known)
+        exchange = self._exchange(self._dialect.counts or self._dialect.calls[CallName.POLL], known)
+        if ensure_ok(exchange) is ResponseClass.ABSENT:
+            if self._dialect.counts is not None:
+                return None
+            raise PermanentError(exchange.describe())
+        body = item_of(exchange, known)
         counts = [response_parsing.count(body, pointer) for pointer in counters]
         counted = [count for count in counts if count is not None]
         return sum(counted) if len(counted) == len(counts) or any(counted) else None

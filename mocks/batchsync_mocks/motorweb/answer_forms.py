@@ -15,7 +15,11 @@ _DELIMITERS = {"semicolon": ";", "tab": "\t"}
 _ENCODINGS = {"utf-16": "utf-16", "latin-1": "latin-1", "bom": "utf-8-sig"}
 
 
-def table(file: Path, *, form: str, echo: str, columns: tuple[str, ...]) -> bytes:
+#: Column of the CSV errors with the switch `csv_columns: one`; the real names are not known.
+REASON = "mockReason"
+
+
+def table(file: Path, *, form: str, echo: str, columns: tuple[str, ...], merge: int = 0) -> bytes:
     """Return a CSV file in the form that the switches select.
 
     Args:
@@ -23,8 +27,12 @@ def table(file: Path, *, form: str, echo: str, columns: tuple[str, ...]) -> byte
         form: Value of the switch `tables`.
         echo: Value of the switch `echo`.
         columns: Names of input columns, whose values are echoed.
+        merge: Number of columns at the end that become one, `REASON`; 0 leaves them as they are.
     """
     rows = list(csv.reader(io.StringIO(file.read_text(encoding="utf-8"), newline="")))
+    if merge and rows:
+        header, *others = rows
+        rows = [[*header[:-merge], REASON], *([*row[:-merge], ": ".join(row[-merge:])] for row in others)]
     inputs = [number for number, name in enumerate(rows[0]) if name in columns] if rows else []
     for row in rows[1:]:
         for number in inputs:

@@ -208,6 +208,8 @@ class Motorweb(BatchProcessor):
     def _get_batch(self, _request: Request, batch_id: str) -> Response:
         """Respond to `GET /batches/{id}` (6.1)."""
         batch = self._find(batch_id)
+        if self.switches.status_by == "reports":
+            raise _NotFoundError
         response = responses.json_response(self._view(batch))
         self.on_polled(batch)
         return response
@@ -227,6 +229,8 @@ class Motorweb(BatchProcessor):
         """Respond to `GET /batches/{id}/reports` (6.2)."""
         batch = self._find(batch_id)
         status, url, expiry = self._status(batch), None, None
+        if self.switches.status_by == "batch" and status != phases.DONE:
+            raise _NotFoundError
         if status == phases.DONE:
             url = self._signed(request, "GET", f"{STORAGE}/user-results/{batch.id}.csv")
             expiry = datetimes.format_seconds(self.clock.now() + self.switches.url_lifetime)
@@ -246,6 +250,8 @@ class Motorweb(BatchProcessor):
             msg = f"errorType must be one of {', '.join(rows.ERROR_TYPES)}"
             raise create_request.BadRequestError(msg)
         done = self._status(batch) == phases.DONE
+        if self.switches.errors_by == "csv":
+            raise _NotFoundError
         if not self._has_errors(batch, done=done) and self.switches.no_errors != HTTPStatus.OK:
             return self._no_errors()
         head = f'{{"batchId":"{batch.id}","batchItemsErrors":['
@@ -261,11 +267,14 @@ class Motorweb(BatchProcessor):
         """Respond to `GET /batches/{id}/errors/download` (6.5)."""
         batch = self._find(batch_id)
         kind, done = "text/csv; charset=utf-8", self._status(batch) == phases.DONE
+        if self.switches.errors_by == "json":
+            raise _NotFoundError
         if not self._has_errors(batch, done=done) and self.switches.no_errors != HTTPStatus.OK:
             return self._no_errors()
         if not done:
             return Response(",".join([*rows.COLUMNS, *files.ERROR_COLUMNS]) + "\r\n", 200, content_type=kind)
-        return self._table(request, batch, self._output_paths(batch).errors_csv, kind)
+        merge = len(files.ERROR_COLUMNS) if self.switches.csv_columns == "one" else 0
+        return self._table(request, batch, self._output_paths(batch).errors_csv, kind, merge)
 
     def _has_errors(self, batch: Batch, *, done: bool) -> bool:
         """Return whether a completed batch has row errors."""
@@ -307,13 +316,13 @@ class Motorweb(BatchProcessor):
 
     # Helpers.
 
-    def _table(self, request: Request, batch: Batch, file: Path, kind: str) -> Response:
-        """Return results or CSV errors in the form that the switches select."""
+    def _table(self, request: Request, batch: Batch, file: Path, kind: str, merge: int = 0) -> Response:
+        """Return results or CSV errors in the form that the switches select; the last `merge` columns become one."""
         switches = self.switches
-        if (switches.tables, switches.echo) == ("plain", "as_sent") and self._is_whole(batch):
+        if (switches.tables, switches.echo, merge) == ("plain", "as_sent", 0) and self._is_whole(batch):
             modified = (phases.starts_at(batch, switches) or 0) + switches.processing
             return responses.file_response(request, file, kind, modified=modified)
-        body = answer_forms.table(file, form=switches.tables, echo=switches.echo, columns=rows.COLUMNS)
+        body = answer_forms.table(file, form=switches.tables, echo=switches.echo, columns=rows.COLUMNS, merge=merge)
         if not self._is_whole(batch):
             lines = body.splitlines(keepends=True)
             body = b"".join(lines[: 1 + (len(lines) - 1) // 2])

@@ -61,6 +61,21 @@ class MotorwebSwitches:
     results_after: float = non_negative(
         0, description="seconds after completion until results and errors are whole; before, half of their rows"
     )
+    status_by: str = choice(
+        "both",
+        "reports",
+        "batch",
+        description="calls that answer a status: both; `reports` alone (the batch itself is not found); or the batch "
+        "alone (no reports until it is done) (section 10)",
+    )
+    errors_by: str = choice(
+        "both", "json", "csv", description="calls that return the errors; the other answers 404 (section 10)"
+    )
+    csv_columns: str = choice(
+        "assumed",
+        "one",
+        description="columns of the CSV errors beside the inputs: those of the JSON, or `mockReason` alone (12.16)",
+    )
     json_errors: str = choice("full", "empty", description="the JSON errors list all rows, or none; the CSV has all")
     echo: str = choice("as_sent", "lower", "padded", description="how inputs are repeated in results and errors")
     tables: str = choice(

@@ -56,9 +56,9 @@ def button(label: str, path: str, body: Mapping[str, object] | None = None, *, m
     return f'<button type="button" {attributes}>{text(label)}</button>'
 
 
-def coloured(value: object, kind: str) -> Markup:
-    """Return a text that is coloured by its kind: `good`, `bad` or `open`."""
-    return Markup(f'<span class="{kind}">{text(value)}</span>')
+def long(value: object, kind: str = "") -> Markup:
+    """Return a text whose lines are not too short, coloured by its kind if there is one: `good`, `bad` or `open`."""
+    return Markup(f'<div class="long {kind}">{text(value)}</div>' if value else "")
 
 
 def unbroken(value: object, kind: str = "") -> Markup:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchsync_mocks import exact_numbers
 from batchsync_mocks.ledger import OUTCOMES
-from batchsync_mocks.page.html import table, text, unbroken
+from batchsync_mocks.page.html import long, table, text, unbroken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,18 +38,20 @@ def _table(page: RowPage) -> str:
     """Return the table of a page of rows."""
     if page.rows and "errorType" in page.rows[0]:
         columns: tuple[str, ...] = ("Line", "Outcome", "Error", "Row")
-        cells = [(row["line"], _outcome(row), _motorweb_error(row), _json(row["columns"])) for row in page.rows]
+        cells = [
+            (row["line"], _outcome(row), long(_motorweb_error(row)), long(_json(row["columns"]))) for row in page.rows
+        ]
         return table(columns, cells, "No rows.")
     columns = ("Line", "Outcome", "Error", "Ref", "Schema", "Mode", "Value")
     cells_of_records = [
         (
             row["line"],
             _outcome(row),
-            _sitecore_error(row),
-            row.get("ref", ""),
+            long(_sitecore_error(row)),
+            long(row.get("ref", "")),
             row["schema"] or "",
             row["mode"] or "",
-            _json(row.get("value", row.get("columns"))),
+            long(_json(row.get("value", row.get("columns")))),
         )
         for row in page.rows
     ]

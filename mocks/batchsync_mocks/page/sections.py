@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from batchsync_mocks import datetimes
-from batchsync_mocks.page.html import Markup, button, coloured, table, text, unbroken
+from batchsync_mocks.page.html import Markup, button, long, table, text, unbroken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ def batches(vendor: str, found: VendorBatches) -> str:
     """Return the section of a vendor's batches, newest first."""
     rows = [
         (
-            batch.get("batchId") or batch.get("ref", ""),
+            long(batch.get("batchId") or batch.get("ref", "")),
             batch.get("userBatchRef", ""),
             unbroken(batch["status"], _kind(batch["status"])),
             unbroken(batch.get("createdDatetime") or batch.get("createdAt", "")),
@@ -108,9 +108,9 @@ def requests(last: Sequence[Mapping[str, Any]]) -> str:
             unbroken(datetimes.format_millis(request["at"])),
             unbroken(request["vendor"]),
             unbroken(request["method"]),
-            request["path"],
+            long(request["path"]),
             _status(request),
-            "; ".join(part for part in (request["problem"], _fault_names(request["faults"])) if part),
+            long("; ".join(part for part in (request["problem"], _fault_names(request["faults"])) if part)),
         )
         for request in reversed(last)
     ]
@@ -132,7 +132,7 @@ def _counts(batch: Mapping[str, Any]) -> str:
 def _notes(batch: Mapping[str, Any]) -> Markup:
     """Return why a batch was not processed, and why its last upload was refused."""
     refused = f"upload refused: {batch['refused']}" if batch["refused"] else ""
-    return coloured("; ".join(part for part in (batch["note"], refused) if part), "bad")
+    return long("; ".join(part for part in (batch["note"], refused) if part), "bad")
 
 
 def _rows_button(vendor: str, batch: Mapping[str, Any]) -> Markup:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from batchsync.core.vendor_rules import LogFormat
+from batchsync.core.vendor_rules import REST, LogFormat
 from batchsync.data.outcome.tables import parse_table
 from batchsync.errors import AmbiguousOutcomeError, PermanentError
 from batchsync.util.gzip_reader import DAMAGED, iter_decompressed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from batchsync.core.vendor_rules import ErrorLayout, TableForm
@@ -226,7 +226,8 @@ def by_inputs(
         table = read_table(path, bytes_max, form)
         named = match_columns(tuple(table.columns), columns)
         inputs = [pl.col(old).alias(f"input:{new}") for new, old in named.items()]
-        code, message = (_column(table, item) for item in (layout.code, layout.message))
+        code = _column(table, layout.code)
+        message = _rest(table, named.values()) if layout.message == REST else _column(table, layout.message)
         table = table.select(*inputs, _code(code, layout), message.alias("message"))
     else:
         table = _json_rows(path, layout, columns, bytes_max)
@@ -237,6 +238,16 @@ def _column(table: pl.DataFrame, name: str) -> pl.Expr:
     """Return a column of a table, by name or similar name; null if absent."""
     matched = match_columns(tuple(table.columns), (name,))
     return pl.col(matched[name]) if name in matched else pl.lit(None, dtype=pl.String)
+
+
+def _rest(table: pl.DataFrame, inputs: Iterable[str]) -> pl.Expr:
+    """Return the columns that are no input columns as one text: `name: value`, separated by semicolons.
+
+    Input columns are left out: their values are those of the source, which a reason must not repeat.
+    """
+    sent = set(inputs)
+    parts = [pl.format("{}: {}", pl.lit(name), pl.col(name)) for name in table.columns if name not in sent]
+    return pl.concat_str(parts, separator="; ", ignore_nulls=True).str.head(_REASON_MAX) if parts else pl.lit("")
 
 
 def _json_rows(path: Path, layout: ErrorLayout, columns: tuple[str, ...], bytes_max: int) -> pl.DataFrame:
