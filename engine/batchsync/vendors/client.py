@@ -287,11 +287,11 @@ class HttpVendor:
 
     def _row_count(self, allocation: Allocation, counters: tuple[str, ...]) -> int | None:
         """Return the sum of the row counts at these JSON pointers, or None if they are missing."""
-        known = values(allocation=allocation)
+        about = values(allocation=allocation)
         if self._dialect.counts is None:
-            body = read(self._exchange_ok(self._dialect.calls[CallName.POLL], known))
+            body = read(self._exchange_ok(self._dialect.calls[CallName.POLL], about))
         else:
-            exchange = self._exchange(self._dialect.counts, known)
+            exchange = self._exchange(self._dialect.counts, about)
             if ensure_ok(exchange) is ResponseClass.ABSENT:
                 return None
             body = read(exchange)
