@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Run the tests of tests/servers, which compare batchsync with servers of their own, and install those that are missing.
+# Run the tests of tests/servers, which compare batchsync with servers of their own and its mocks with clients, and
+# install those that are missing.
 #
 # A server is installed with apt-get as root (or with sudo where it asks for no password). No service has to run: the
 # tests start servers below temporary folders, and stop them.
@@ -36,9 +37,13 @@ install() {
 
 install postgres postgresql
 install mariadbd mariadb-server
+# The browser that opens the status page of the mocks, and a client that uploads to them.
+install chromium chromium
+install curl curl
 
 # The reader of Delta logs, beside the tests' packages, and servers of storage in environments of their own: moto for
-# S3, fake-gcs-server for Google Cloud Storage, and Azurite for Azure, which needs Node.js and npm.
+# S3, fake-gcs-server for Google Cloud Storage, and Azurite for Azure, which needs Node.js and npm. Beside moto are
+# botocore and httpx, which upload to the mocks.
 PIP=(-m pip --disable-pip-version-check install -qq --no-input --require-hashes --only-binary=:all:)
 MOTO=$VENV-moto
 if ! cmp -s requirements-delta.lock "$VENV/.installed-delta"; then
@@ -62,9 +67,9 @@ fi
 AZURITE=$VENV-azurite
 LEFT_OUT=()
 if ! command -v npm >/dev/null || ! command -v node >/dev/null; then
-  echo "test-servers: left out: tests/servers/test_azurite.py (Azure Blob Storage), which needs Node.js and npm. Install"
-  echo "them (on Debian: sudo apt-get install npm), then run this again."
-  LEFT_OUT=(--ignore tests/servers/test_azurite.py)
+  echo "test-servers: left out: tests/servers/test_azurite.py (Azure Blob Storage) and tests/servers/test_upload_node.py"
+  echo "(uploads by fetch), which need Node.js and npm. Install them (on Debian: sudo apt-get install npm), then run this again."
+  LEFT_OUT=(--ignore tests/servers/test_azurite.py --ignore tests/servers/test_upload_node.py)
 elif ! cmp -s tools/azurite/package-lock.json "$AZURITE/.installed"; then
   echo "test-servers: installing Azurite into $AZURITE (once; about 40 MB to download)"
   rm -rf "$AZURITE"

@@ -170,7 +170,8 @@ def files_fingerprint(settings: Settings, deployment: Deployment | None) -> File
     lists = [job.suppress.source for job in deployment.jobs if job.suppress is not None]
     queries = [query for source in (*(job.source for job in deployment.jobs), *lists) for query in source.queries]
     statements = [query.file for query in queries if query.file]
-    return fingerprint_of(files, (*secrets, *statements), relations_of(queries))
+    schemas = [file for connection in deployment.connections.values() for file in connection.setting_files]
+    return fingerprint_of(files, (*secrets, *statements, *schemas), relations_of(queries))
 
 
 def as_connection(storage: Storage) -> Connection:

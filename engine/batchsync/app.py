@@ -29,7 +29,7 @@ from batchsync.observers.dispatch import Dispatcher
 from batchsync.report.sources import where_elsewhere
 from batchsync.settings import library_settings
 from batchsync.source import fetch
-from batchsync.spec import Choice, fill_in_lines, load
+from batchsync.spec import Choice, fill_in_lines, load, mock_sources
 from batchsync.spec.vendor_spec import load_vendor
 from batchsync.storage.local_folder import LocalFolder
 from batchsync.system_clock import SystemClock
@@ -80,6 +80,8 @@ class App:
         self._journal: Journal | None = None
         self._mocks: BundledMocks | None = None
         self._vendors: dict[str, Vendor] = {}
+        #: Whether waits advance the clock of mocks unless the settings say; otherwise they last as long as at vendors.
+        self.skips_waits = True
 
     def __enter__(self) -> Self:
         """Return the app."""
@@ -216,7 +218,7 @@ class App:
         from batchsync.sinks import Sinks  # noqa: PLC0415 - the same
 
         if self.settings.mocks:
-            self.start_mocks(self.rules_of(job).name for job in self.jobs(names))
+            self.start_mocks(self.connection_of(job) for job in self.jobs(names))
         return Services(
             clock=self.clock,
             store=self.journal,
@@ -319,8 +321,7 @@ class App:
         """Return the context of a job: rules, policy, account and vendor."""
         from batchsync.reconcile.services import JobContext  # noqa: PLC0415 - see the top of this file
 
-        connection = self.connection_of(job)
-        rules = self.rules_of(job)
+        connection, rules = self.connection_of(job), self.rules_of(job)
         vendor = self.vendor_of(connection)
         return JobContext(
             job=job,
@@ -335,7 +336,7 @@ class App:
         """Return the client of a connection, of its mock if the settings ask for mocks."""
         if connection.name not in self._vendors:
             rules = self.rules_of_connection(connection)
-            mocks = self.start_mocks([rules.name]) if self.settings.mocks else None
+            mocks = self.start_mocks([connection]) if self.settings.mocks else None
             self._vendors[connection.name] = self._accounts.connect(connection, rules, self.clock, mocks)
         return self._vendors[connection.name]
 
@@ -369,8 +370,8 @@ class App:
         """Return the rules of a connection's vendor."""
         return load_vendor(connection.vendor, connection.settings)
 
-    def start_mocks(self, vendors: Iterable[str]) -> BundledMocks:
-        """Start the bundled mocks of vendors, unless some run; with `skip_poll_wait`, use their clock.
+    def start_mocks(self, connections: Iterable[Connection]) -> BundledMocks:
+        """Start the mocks of the vendors of connections, unless some run, and use their clock.
 
         Returns:
             The running mocks.
@@ -384,13 +385,13 @@ class App:
 
             # The journal creates the private state folder, which contains the mocks' folder.
             self.journal  # noqa: B018 - opens the journal
-            folder = self.settings.state_folder / "vendors"
             if self.settings.mocks_at is not None:
                 self._mocks = running_mocks(self.settings.mocks_at)
             else:
-                self._mocks = self._resources.enter_context(bundled_mocks(sorted({*vendors}), folder, self.clock))
-            if self.settings.skip_poll_wait:
-                self.clock = MockedTime(self._mocks, self.clock)
+                started = bundled_mocks(mock_sources(connections), self.settings.state_folder / "vendors", self.clock)
+                self._mocks = self._resources.enter_context(started)
+            skips = self.skips_waits if self.settings.skip_poll_wait is None else self.settings.skip_poll_wait
+            self.clock = MockedTime(self._mocks, self.clock, skips_waits=skips)
         return self._mocks
 
     def _lease(self, job: str) -> AbstractContextManager[object]:

@@ -52,7 +52,10 @@ class Settings(BaseSettings):
         default=None, description="the environment of `environments:`; the state folder belongs to one of them"
     )
     jobs: Path | None = Field(default=None, description="a folder whose files *.yaml are added to the jobs file")
-    skip_poll_wait: bool = Field(default=True, description="with mocks: advance their clock instead of waiting")
+    skip_poll_wait: bool | None = Field(
+        default=None,
+        description="with mocks: advance their clock instead of waiting; default: not in `serve` without --once",
+    )
 
     @model_validator(mode="before")
     @classmethod

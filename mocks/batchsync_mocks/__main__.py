@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             port=options.port,
             state_dir=options.state_dir,
             https=options.https or options.https_only,
+            tls_names=options.tls_name,
             clock=clock,
             seed=options.seed,
             control_token=_control_token(options),
@@ -128,8 +129,8 @@ def _switches(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
             msg = f"{assignment[:60]!r} sets no switch; write it like sitecore-cdp.allocate_status=201."
             raise ValueError(msg)
         try:
-            value = json.loads(text)
-        except ValueError:
+            value = profiles.read_yaml(Path(text[1:])) if text.startswith("@") else json.loads(text)
+        except json.JSONDecodeError:
             value = text
         switches.setdefault(vendor, {})[name] = value
     return switches
@@ -181,12 +182,25 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--https", action="store_true", help="serve HTTPS with a generated certificate authority; plain HTTP is refused"
     )
+    add(
+        "--tls-name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="with --https: a further name of the certificate, like api.boxever.com; may be repeated",
+    )
     add("--ca-out", type=Path, help="with --https: copy the authority's certificate here")
     add("--exit-with-stdin", action="store_true", help="stop when standard input ends")
     add("--https-only", action="store_true", help="alias of --https")
     add("--seed", type=int, help="seed of ids, tokens and faults, for repeatable runs")
     add("--profile", action="append", default=[], help="a fault profile, or the path of a .yaml file; may be repeated")
-    add("--switch", action="append", default=[], metavar="VENDOR.NAME=VALUE", help="set a switch; may be repeated")
+    add(
+        "--switch",
+        action="append",
+        default=[],
+        metavar="VENDOR.NAME=VALUE",
+        help="set a switch; may be repeated; @FILE is the content of a YAML file",
+    )
     add("--list", action="store_true", help="list profiles and switches, and exit")
     add("--clock", help="start of the clock, like 2026-01-31T09:30:00Z (default: real time)")
     add("--frozen", action="store_true", help="stop the clock until it is advanced")

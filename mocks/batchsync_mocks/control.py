@@ -1,13 +1,17 @@
 """HTTP control API of the mocks under `/_mock/`, the same on every vendor's port.
 
     GET    /_mock/                 status page for a browser
+    GET    /_mock/live             its sections that change, as HTML by name
     GET    /_mock/clock            {"iso", "epoch", "frozen", "rate", "auto"}
     POST   /_mock/clock            {"set": iso or epoch} | {"advance": seconds} | {"frozen": bool} | {"rate": number} |
                                    {"auto": bool}: advance to the next status change whenever a batch is polled
     GET    /_mock/ledger           {"vendor", "entries": [...]}; `values=1` adds record values, `summary=1` only counts
     GET    /_mock/batches          {"vendor", "batches": [...]}
+    GET    /_mock/rows             rows of a batch with their outcomes: `batch` (default: the newest upload), `offset`,
+                                   `limit`, `outcome`
     GET    /_mock/store            {"vendor", "objects": [...]}: the objects that the vendor stores now
-    GET    /_mock/requests         the last requests, without their queries
+    GET    /_mock/requests         the last requests, without their queries: time, status of the answer, faults, and
+                                   what was wrong
     GET    /_mock/transcript       requests and responses as JSON lines; the same for the same seed, clock and requests
     GET    /_mock/switches         the current switches of the vendor
     POST   /_mock/switches         change some: {"done_status": "COMPLETE"}
@@ -24,7 +28,7 @@
 
 Requests must be addressed to this machine by name and not come from pages of other sites (403). Changes, and pages
 with row values, need the control token, as `Authorization: Bearer TOKEN` (401); see `batchsync_mocks.access`. Without
-it: the status page, clock, batches, requests, switches and faults, and the summary of the ledger.
+it: the status page and its sections, clock, batches, requests, switches and faults, and the summary of the ledger.
 """
 
 from __future__ import annotations
@@ -37,9 +41,10 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request, Response
 
-from batchsync_mocks import disk, ledger, page, responses, snapshots
+from batchsync_mocks import batch_rows, disk, ledger, page, responses, snapshots
 from batchsync_mocks.access import AccessDeniedError, ControlAccess
 from batchsync_mocks.faults import Fault, Faults
+from batchsync_mocks.page.sections import VendorBatches
 from batchsync_mocks.profiles import Profile
 from batchsync_mocks.transcript import Transcript
 
@@ -105,8 +110,8 @@ def _checked_response(context: MockContext, port_vendor: Vendor, request: Reques
         return _error(404, f"Unknown vendor {vendor_name!r}; available: {', '.join(context.vendors)}.")
     try:
         return handler(context, context.vendors[vendor_name], request)
-    except snapshots.RestoreFailedError as error:
-        return _error(500, str(error))
+    except (snapshots.RestoreFailedError, batch_rows.UnknownBatchError) as error:
+        return _error(404 if isinstance(error, batch_rows.UnknownBatchError) else 500, str(error))
     except (ValueError, TypeError, responses.BadBodyError, disk.TooLargeError) as error:
         return _error(400, str(error))
 
@@ -232,8 +237,28 @@ def _restore(context: MockContext, _vendor: Vendor, request: Request) -> Respons
 
 def _page(context: MockContext, _vendor: Vendor, _request: Request) -> Response:
     """Return the status page."""
-    batches = {name: vendor.batches() for name, vendor in context.vendors.items()}
-    return page.show(batches, context.clock.report(), context.faults.report(), list(context.requests))
+    return page.show(*_state(context))
+
+
+def _live(context: MockContext, _vendor: Vendor, _request: Request) -> Response:
+    """Return the sections of the status page that change."""
+    return page.live(*_state(context))
+
+
+def _state(context: MockContext) -> tuple[dict[str, VendorBatches], dict[str, Any], list[Any], list[Any]]:
+    """Return what the status page shows: batches by vendor, clock, faults and requests."""
+    batches = {
+        name: VendorBatches(total=len(vendor.state.batches.all()), last=vendor.batches(page.MAX_BATCHES))
+        for name, vendor in context.vendors.items()
+    }
+    requests = list(context.requests)[-page.MAX_REQUESTS :]
+    return batches, context.clock.report(), context.faults.report(), requests
+
+
+def _rows(_context: MockContext, vendor: Vendor, request: Request) -> Response:
+    """Return a page of the rows of a batch, as JSON or as HTML."""
+    found = batch_rows.read_page(vendor, request.args)
+    return page.show_rows(found) if request.args.get("format") == "html" else responses.json_response(asdict(found))
 
 
 def _list(vendor: Vendor, name: str, items: Iterable[dict[str, Any]]) -> Response:
@@ -248,6 +273,8 @@ def _error(status: int, message: str) -> Response:
 
 _PAGES: dict[tuple[str, str], Callable[[MockContext, Vendor, Request], Response]] = {
     ("GET", ""): _page,
+    ("GET", "live"): _live,
+    ("GET", "rows"): _rows,
     ("GET", "transcript"): _transcript,
     ("GET", "switches"): _switches,
     ("POST", "switches"): _switch,
@@ -266,4 +293,4 @@ _PAGES: dict[tuple[str, str], Callable[[MockContext, Vendor, Request], Response]
     ("POST", "reset"): _reset,
 }
 #: Pages without the control token; so is the summary of the ledger.
-_OPEN_PAGES = {("GET", name) for name in ("", "clock", "batches", "requests", "switches", "faults")}
+_OPEN_PAGES = {("GET", name) for name in ("", "live", "clock", "batches", "requests", "switches", "faults")}

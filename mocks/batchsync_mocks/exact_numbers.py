@@ -30,9 +30,9 @@ def parse(text: str) -> float | Decimal:
         return number
 
 
-def dumps(content: object) -> str:
-    """Return compact JSON of a value that may contain Decimals."""
-    text = json.dumps(content, separators=(",", ":"), default=_marked)
+def dumps(content: object, *, ensure_ascii: bool = True) -> str:
+    """Return compact JSON of a value that may contain Decimals, with or without escapes for other letters."""
+    text = json.dumps(content, ensure_ascii=ensure_ascii, separators=(",", ":"), default=_marked)
     return _MARKED.sub(r"\1", text) if _MARK in text else text
 
 

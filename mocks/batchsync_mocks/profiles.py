@@ -81,14 +81,29 @@ def _read(name: str | Path) -> Profile:
         raise ValueError(msg) from None
 
 
-def _parsed(name: str, text: str) -> Profile:
-    """Return the profile in a YAML text."""
-    # Imported on use: only profiles need YAML, and its import takes longer than the rest of the start.
+def read_yaml(file: Path) -> Any:
+    """Return the content of a YAML file.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is no YAML.
+    """
+    return _loaded(file.read_text("utf-8"))
+
+
+def _loaded(text: str) -> Any:
+    """Return the content of a YAML text."""
+    # Imported on use: only few starts need YAML, and its import takes longer than the rest of the start.
     yaml = import_module("ruamel.yaml")
     try:
-        content = yaml.YAML(typ="safe", pure=True).load(text) or {}
+        return yaml.YAML(typ="safe", pure=True).load(text)
     except yaml.error.YAMLError as error:
         raise ValueError(str(error)) from None
+
+
+def _parsed(name: str, text: str) -> Profile:
+    """Return the profile in a YAML text."""
+    content = _loaded(text) or {}
     if not isinstance(content, dict) or not set(content) <= _KEYS:
         msg = f"a profile is a mapping with the keys {', '.join(sorted(_KEYS))}"
         raise ValueError(msg)

@@ -24,10 +24,26 @@ if TYPE_CHECKING:
 BODY_LIMIT = 1 << 20
 #: Bytes of the largest file whose ETag is its MD5.
 _HASHED_BYTES = 8 << 20
+_PROBLEM = "mock_problem"
 
 
 class BadBodyError(Exception):
     """Error for a request body that is too large or malformed; the text gives the reason."""
+
+
+def explained(response: Response, problem: str) -> Response:
+    """Note on a response what was wrong with its request, for the status page; it is not sent.
+
+    Returns:
+        The response.
+    """
+    vars(response)[_PROBLEM] = problem
+    return response
+
+
+def problem_of(response: Response) -> str:
+    """Return what was wrong with the request of a response, as `explained` noted it; empty if nothing was."""
+    return str(vars(response).get(_PROBLEM, ""))
 
 
 def json_response(content: object, status: int = 200) -> Response:
@@ -63,7 +79,8 @@ def storage_error(refusal: Refusal) -> Response:
     elements = [("Code", refusal.code), ("Message", refusal.message), *refusal.more]
     body = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in elements)
     document = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{body}</Error>'
-    return Response(document, refusal.status, content_type="application/xml")
+    problem = f"{refusal.code}: {refusal.message}" + (f" ({refusal.cause})" if refusal.cause else "")
+    return explained(Response(document, refusal.status, content_type="application/xml"), problem)
 
 
 def file_response(request: Request, file: Path, content_type: str, *, modified: float) -> Response:

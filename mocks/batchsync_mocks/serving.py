@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 import secrets
 import shlex
 import socket
@@ -18,14 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_httpserver import HTTPServer
-from werkzeug.http import http_date
-from werkzeug.serving import WSGIRequestHandler
 
-from batchsync_mocks import control, disk, profiles, snapshots, wire
+from batchsync_mocks import certificates, control, disk, profiles, responses, snapshots, wire
 from batchsync_mocks.access import control_access
 from batchsync_mocks.clock import Clock
+from batchsync_mocks.connections import Handler, OpenConnections
 from batchsync_mocks.control import MockContext
 from batchsync_mocks.faults import Faults
+from batchsync_mocks.generic import vendor_class
 from batchsync_mocks.motorweb.api import Motorweb
 from batchsync_mocks.profiles import Profile
 from batchsync_mocks.running import Running
@@ -34,7 +35,7 @@ from batchsync_mocks.switches import with_switches
 from batchsync_mocks.vendor_state import VendorState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from werkzeug.wrappers import Request, Response
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VENDORS", "MockServer", "Running", "serve"]
 _log = logging.getLogger("batchsync_mocks")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 VENDORS: Mapping[str, type[Vendor]] = {Motorweb.name: Motorweb, Sitecore.name: Sitecore}
 
 
@@ -53,6 +55,7 @@ class MockServer(HTTPServer):
         """Configure the server; `start` opens its port."""
         super().__init__(host, port, tls, threaded=True)
         self._context, self._vendor = context, vendor
+        self._connections = OpenConnections()
 
     def start(self) -> None:
         """Open the port and serve in the background.
@@ -63,10 +66,18 @@ class MockServer(HTTPServer):
         self._check_port()
         super().start()
         if self.server is not None:
-            self.server.RequestHandlerClass = functools.partial(_QuietHandler, clock=self._context.clock)
+            self._connections = OpenConnections()
+            self.server.RequestHandlerClass = functools.partial(
+                Handler, clock=self._context.clock, connections=self._connections
+            )
         if self.server is not None and isinstance(self.server.socket, ssl.SSLSocket):
             # Otherwise a client that connects and sends nothing blocks all others.
             self.server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]  # typeshed leaves it out
+
+    def stop(self) -> None:
+        """Close the port, and the connections that wait for a request."""
+        super().stop()
+        self._connections.stop()
 
     def _check_port(self) -> None:
         """Raise if the port cannot be opened."""
@@ -94,11 +105,7 @@ class MockServer(HTTPServer):
         try:
             if f"{request.path}/".startswith(control.PREFIX):
                 return control.respond(self._context, self._vendor, request)
-            name, method = self._vendor.name, request.method
-            self._context.requests.append(
-                {"vendor": name, "method": method, "path": request.path, "at": self._context.clock.now()},
-            )
-            return self._respond(request, self._context.faults.hits(name, method, request.path))
+            return self._recorded_response(request)
         except (ConnectionError, TimeoutError, ssl.SSLError):
             # The client disconnected, or a fault closed its connection: not a defect of the mock.
             raise
@@ -106,6 +113,21 @@ class MockServer(HTTPServer):
             # Log it: a mere status 500 would hide a defect of the mock from its users.
             _log.exception("The mock of %s failed at %s %s", self._vendor.name, request.method, request.path)
             raise
+
+    def _recorded_response(self, request: Request) -> Response:
+        """Return the vendor's response under the armed faults, and record the request with its outcome."""
+        name, method, path = self._vendor.name, request.method, request.path
+        active_faults = self._context.faults.hits(name, method, path)
+        entry: dict[str, Any] = {"vendor": name, "method": method, "path": path, "at": self._context.clock.now()}
+        entry |= {"status": None, "faults": [fault.kind for fault in active_faults], "problem": ""}
+        self._context.requests.append(entry)
+        try:
+            response = self._respond(request, active_faults)
+        except (ConnectionError, TimeoutError, ssl.SSLError):
+            entry["problem"] = "the connection was closed without a response"
+            raise
+        entry |= {"status": response.status_code, "problem": responses.problem_of(response)}
+        return response
 
     def _respond(self, request: Request, active_faults: Sequence[Fault]) -> Response:
         """Return the vendor's response under faults, and record both in the transcript."""
@@ -115,37 +137,6 @@ class MockServer(HTTPServer):
         return response
 
 
-class _QuietHandler(WSGIRequestHandler):
-    """Request handler that logs nothing: request lines contain signed queries, and faults close sockets on purpose."""
-
-    # Seconds after which a client that stops in mid-request releases its thread.
-    timeout = 120
-
-    def __init__(self, *arguments: Any, clock: Clock) -> None:
-        """Handle a connection; `clock` provides the Date header."""
-        self._clock = clock
-        super().__init__(*arguments)
-
-    def date_time_string(self, timestamp: float | None = None) -> str:
-        """Return the vendor's time, on which Retry-After dates are based, too."""
-        return http_date(self._clock.now() if timestamp is None else timestamp)
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Log nothing."""
-
-    def log_error(self, format: str, *args: object) -> None:  # noqa: A002 - the name the base class gives it
-        """Log nothing: only the client's connection fails here."""
-
-    def handle_expect_100(self) -> bool:
-        """Send nothing: Werkzeug itself sends `100 Continue`, and a client may take a second one for the response."""
-        return True
-
-    def run_wsgi(self) -> None:
-        """Handle a single request per connection: a fault may have closed the connection."""
-        super().run_wsgi()
-        self.close_connection = True
-
-
 def serve(  # noqa: PLR0913 - the entry point of the package; the options are independent
     vendors: Sequence[str] = tuple(VENDORS),
     *,
@@ -153,6 +144,7 @@ def serve(  # noqa: PLR0913 - the entry point of the package; the options are in
     port: int = 0,
     state_dir: str | Path | None = None,
     https: bool = False,
+    tls_names: Sequence[str] = (),
     clock: Clock | None = None,
     seed: int | None = None,
     control_token: str | None = None,
@@ -163,11 +155,14 @@ def serve(  # noqa: PLR0913 - the entry point of the package; the options are in
     """Serve mocks of vendors, each on its own port.
 
     Args:
-        vendors: Names of the vendors to serve.
+        vendors: Vendors to serve: names; folders with a `vendor.yaml`, whose paths contain `/` or `.`; or `NAME=FOLDER`
+            for the mock of that name, or that of the folder if there is none.
         host: Address to listen on.
         port: Port of the first vendor; the others follow. 0 lets the system choose.
         state_dir: Folder from which a killed mock resumes, clock included; None for a temporary one.
         https: Whether to serve HTTPS only, with a generated certificate authority (`Running.ca`).
+        tls_names: Further names of the certificate, besides `host` and those of the loopback interface: a client that
+            resolves the name of a vendor to this machine finds a certificate of that name.
         clock: The shared clock; default: real time.
         seed: Makes ids, tokens and the random draws of faults the same in every run. Without a seed, a profile gets a
             random seed (`Running.seed`).
@@ -181,25 +176,27 @@ def serve(  # noqa: PLR0913 - the entry point of the package; the options are in
         The handle of the running mocks.
 
     Raises:
-        ValueError: If a vendor, profile or switch is unknown, a switch does not accept its value, the token or a host
-            is invalid, or the state directory is.
+        ValueError: If a vendor, profile or switch is unknown, a switch does not accept its value, the token, a host or
+            a name is invalid, or the state directory is.
         OSError: If a port is in use, or the state directory cannot be written.
     """
-    unknown = [name for name in vendors if name not in VENDORS]
-    if unknown or not vendors:
-        msg = f"Unknown vendor {', '.join(unknown) or '(none given)'}; available: {', '.join(VENDORS)}."
-        raise ValueError(msg)
+    served = vendor_classes(vendors)
     active_profile = profiles.merged([profiles.profile(profile), Profile(switches=switches or {})])
-    vendor_switches = _switches_by_vendor(vendors, active_profile)
+    vendor_switches = _switches_by_vendor(served, active_profile)
+    certificates.check_names(tls_names, https=https)
     access = control_access(control_token, host, allow_hosts)
-    folder = Path(tempfile.mkdtemp(prefix="batchsync-mocks-")) if state_dir is None else _state_folder(Path(state_dir))
+    folder = (
+        Path(tempfile.mkdtemp(prefix="batchsync-mocks-"))
+        if state_dir is None
+        else _state_folder(Path(state_dir), served)
+    )
     snapshots.complete(folder)
     clock = clock or Clock()
     clock.persist_to(folder / "clock.json")
     fault_seed = seed if seed is not None or not active_profile.faults else secrets.randbelow(1 << 31)
     context = MockContext(
         clock=clock,
-        vendors={name: VENDORS[name](VendorState(folder / name, seed=seed), clock) for name in vendors},
+        vendors={name: kind(VendorState(folder / name, seed=seed), clock) for name, kind in served.items()},
         folder=folder,
         access=access,
         profile=active_profile,
@@ -207,7 +204,7 @@ def serve(  # noqa: PLR0913 - the entry point of the package; the options are in
     )
     for name, vendor in context.vendors.items():
         vendor.switches = vendor_switches[name]
-    tls, ca = _tls_context(folder, host) if https else (None, None)
+    tls, ca = certificates.tls_context(folder, host, tls_names) if https else (None, None)
     servers = {
         name: MockServer(context, vendor, host, port + number if port else 0, tls)
         for number, (name, vendor) in enumerate(context.vendors.items())
@@ -222,10 +219,45 @@ def serve(  # noqa: PLR0913 - the entry point of the package; the options are in
     return running
 
 
-def _state_folder(folder: Path) -> Path:
+def vendor_classes(vendors: Sequence[str]) -> dict[str, type[Vendor]]:
+    """Return the mocks of vendors by name.
+
+    Args:
+        vendors: As for `serve`.
+
+    Raises:
+        ValueError: If a vendor is unknown or named twice, or its folder cannot be read.
+    """
+    served: dict[str, type[Vendor]] = {}
+    for vendor in vendors:
+        kind = _vendor_class(vendor)
+        if kind.name in served:
+            msg = f"The vendor {kind.name} is named twice."
+            raise ValueError(msg)
+        served[kind.name] = kind
+    if not served:
+        msg = f"Unknown vendor (none given); available: {', '.join(VENDORS)}, or a folder with a vendor.yaml."
+        raise ValueError(msg)
+    return served
+
+
+def _vendor_class(vendor: str) -> type[Vendor]:
+    """Return the mock of a vendor, as `serve` takes it."""
+    name, equals, folder = vendor.partition("=")
+    if not equals or not _NAME.fullmatch(name):
+        name, folder = vendor, vendor
+    if name in VENDORS:
+        return VENDORS[name]
+    if "/" in folder or "." in folder:
+        return vendor_class(folder)
+    msg = f"Unknown vendor {vendor}; available: {', '.join(VENDORS)}, or a folder with a vendor.yaml."
+    raise ValueError(msg)
+
+
+def _state_folder(folder: Path, served: Iterable[str]) -> Path:
     """Create a state directory, or make the files of an existing one private; warn if others may use the directory."""
     disk.make_private(folder)
-    for name in VENDORS:
+    for name in {*VENDORS, *served}:
         if (folder / name).is_dir():
             disk.narrow(folder / name)
     for name in (snapshots.CLOCK, "ca.key"):
@@ -239,30 +271,14 @@ def _state_folder(folder: Path) -> Path:
     return folder
 
 
-def _switches_by_vendor(vendors: Sequence[str], active_profile: Profile) -> dict[str, Any]:
+def _switches_by_vendor(served: Mapping[str, type[Vendor]], active_profile: Profile) -> dict[str, Any]:
     """Return the validated switches of each vendor."""
     # Validated first, so that an error leaves no files behind.
-    for name in set(active_profile.switches) - set(VENDORS):
-        msg = f"Switches of unknown vendor {name[:60]!r}; available: {', '.join(VENDORS)}."
+    known = {**VENDORS, **served}
+    for name in set(active_profile.switches) - set(known):
+        msg = f"Switches of unknown vendor {name[:60]!r}; available: {', '.join(known)}."
         raise ValueError(msg)
     return {
-        name: with_switches(VENDORS[name].switches_type(), active_profile.switches.get(name, {})) for name in vendors
+        name: with_switches(kind.switches_type(), active_profile.switches.get(name, {}))
+        for name, kind in served.items()
     }
-
-
-def _tls_context(folder: Path, host: str) -> tuple[ssl.SSLContext, Path]:
-    """Return a TLS context, and the certificate of its authority, which is created if needed."""
-    # Imported on use: only HTTPS needs trustme, and its import takes longer than the rest of the start.
-    import trustme  # noqa: PLC0415 - see the line above
-
-    certificate, key = folder / "ca.pem", folder / "ca.key"
-    if certificate.exists() and key.exists():
-        authority = trustme.CA.from_pem(certificate.read_bytes(), key.read_bytes())
-    else:
-        authority = trustme.CA(organization_name="batchsync mocks")
-        for file, pem in ((key, authority.private_key_pem), (certificate, authority.cert_pem)):
-            with disk.atomic_write(file) as stream:
-                stream.write(pem.bytes())
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*dict.fromkeys([host, "localhost", "127.0.0.1", "::1"])).configure_cert(tls)
-    return tls, certificate

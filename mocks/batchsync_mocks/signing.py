@@ -18,17 +18,27 @@ from batchsync_mocks import datetimes
 
 GCS_MAX_LIFETIME = 604_800
 ENCRYPTION = "x-amz-server-side-encryption"
+OTHER_CALL = "method, host, path or query are not those that were signed"
 Pairs = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Refusal of a storage request: HTTP status, code and message of the XML error, and further XML elements."""
+    """Refusal of a storage request.
+
+    Attributes:
+        status: HTTP status.
+        code: Code of the XML error.
+        message: Message of the XML error.
+        more: Further XML elements.
+        cause: What the client did wrong, for the status page; storage does not say it.
+    """
 
     status: int
     code: str
     message: str
     more: tuple[tuple[str, str], ...] = ()
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +99,10 @@ def gcs_refusal(call: Call, *, secret: bytes, now: float) -> Refusal | None:
         message = "Your request has a malformed header."
         return Refusal(status=400, code="MalformedSecurityHeader", message=message)
     rest = [(name, value) for name, value in call.query if name != "X-Goog-Signature"]
-    unsigned = any(name.startswith("x-goog-") for name in call.headers)
+    unsigned = sorted(name for name in call.headers if name.startswith("x-goog-"))
     expected = _gcs_signature(call.verb, call.path, rest, secret)
     if unsigned or not _same(expected, query["X-Goog-Signature"]):
-        return mismatch()
+        return mismatch(f"{unsigned[0]} is sent, but not signed" if unsigned else OTHER_CALL)
     if now >= start + int(lifetime):
         return gcs_expired(start + int(lifetime))
     return None
@@ -201,7 +211,7 @@ def _same(expected: str, actual: str) -> bool:
     return hmac.compare_digest(expected.encode(), actual.encode())
 
 
-def mismatch() -> Refusal:
-    """Return the refusal of a request that differs from the signed request."""
+def mismatch(cause: str = OTHER_CALL) -> Refusal:
+    """Return the refusal of a request that differs from the signed request, in the given way."""
     message = "The request signature we calculated does not match the signature you provided."
-    return Refusal(status=403, code="SignatureDoesNotMatch", message=message)
+    return Refusal(status=403, code="SignatureDoesNotMatch", message=message, cause=cause)

@@ -1,6 +1,6 @@
 """Signed URLs of AWS Signature V4, created and verified as S3 does, with a key of the mocks.
 
-The form is that of botocore's presigned URLs:
+The form, and the order of the parameters, is that of botocore's presigned URLs:
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 """
 
@@ -62,8 +62,8 @@ def signed_url(base: str, call: Call, account: Account, *, now: float, lifetime:
         "X-Amz-Credential": f"{account.key_id}/{date[:8]}/{account.region}/s3/aws4_request",
         "X-Amz-Date": date,
         "X-Amz-Expires": str(lifetime),
-        "X-Amz-Security-Token": account.token,
         "X-Amz-SignedHeaders": ";".join(sorted(call.headers)),
+        "X-Amz-Security-Token": account.token,
     }
     signature = signature_of(call, query, sorted(call.headers), account)
     return f"{base}{call.path}?{_encoded([*query.items(), (_SIGNATURE, signature)])}"

@@ -10,7 +10,7 @@ from dataclasses import MISSING, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from dataclasses import Field
 
     from _typeshed import DataclassInstance
@@ -45,6 +45,17 @@ def positive_or_null(default: int | None, *, description: str) -> Any:
     return field(default=default, metadata={"choices": (), "description": description})
 
 
+def structure(accepts: Callable[[object], bool], *, form: str, description: str) -> dict[str, Any]:
+    """Return the metadata of the field of a switch that takes null and values of a form.
+
+    Args:
+        accepts: Return whether a value is null or has the form.
+        form: Description of the form.
+        description: Text for `--list` and the documentation.
+    """
+    return {"choices": accepts, "form": form, "description": description}
+
+
 def with_switches(switches: S, changes: Mapping[str, Any]) -> S:
     """Return a copy of the switches with some values changed.
 
@@ -56,10 +67,17 @@ def with_switches(switches: S, changes: Mapping[str, Any]) -> S:
         if name not in known:
             msg = f"Unknown switch {name[:60]!r}; available: {', '.join(known)}."
             raise ValueError(msg)
-        if not _accepts(known[name], value):
+        if not _accepts(known[name], _as_written(known[name], value)):
             msg = f"The switch {name} takes {accepted_values(known[name])}."
             raise ValueError(msg)
-    return replace(switches, **changes)
+    return replace(switches, **{name: _as_written(known[name], value) for name, value in changes.items()})
+
+
+def _as_written(switch: Field[Any], value: Any) -> Any:
+    """Return a version such as 2.1 as a text, if the switch takes texts: JSON and YAML read it as a number."""
+    choices = switch.metadata["choices"]
+    takes_texts = isinstance(choices, tuple) and bool(choices) and all(isinstance(item, str) for item in choices)
+    return str(value) if takes_texts and isinstance(value, float) else value
 
 
 def accepted_values(switch: Field[Any]) -> str:
@@ -69,6 +87,8 @@ def accepted_values(switch: Field[Any]) -> str:
             return "a number from 0 up"
         case ():
             return "a whole number from 1 up, or null"
+        case choices if callable(choices):
+            return f"{switch.metadata['form']}, or null"
         case choices:
             return " or ".join("true" if c is True else "false" if c is False else str(c) for c in choices)
 
@@ -98,5 +118,7 @@ def _accepts(switch: Field[Any], value: object) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MAX
     if choices == ():
         return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1)
+    if callable(choices):
+        return bool(choices(value))
     # True equals 1 in Python, but a switch that accepts 1 must not accept true.
     return any(type(value) is type(c) and value == c for c in choices)

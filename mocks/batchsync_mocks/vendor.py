@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import abc
 from dataclasses import replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response
 
 from batchsync_mocks import disk, ledger, responses, signing
@@ -38,12 +39,16 @@ class Vendor(abc.ABC):
     switches_type: ClassVar[type[Any]]
     detail_types: ClassVar[Mapping[str, Any]]
     hashes_uploads: ClassVar[bool] = True
+    #: Name of the number of rows among the counts of an outcome.
+    row_counter: ClassVar[str]
     switches: Any
 
     def __init__(self, state: VendorState, clock: Clock) -> None:
         """Create the vendor on its state and the shared clock."""
         self.state, self.clock = state, clock
         self.eager_work = EagerWork()
+        #: Why the last upload of a batch was refused, by the id of the batch; kept in memory only.
+        self.refused: dict[str, str] = {}
 
     @abc.abstractmethod
     def respond(self, request: Request) -> Response:
@@ -54,12 +59,37 @@ class Vendor(abc.ABC):
         """Process all batches that are due at the clock's time."""
 
     @abc.abstractmethod
-    def batches(self) -> list[dict[str, Any]]:
-        """Return every batch with its status, oldest first."""
+    def batches(self, last: int = 0) -> list[dict[str, Any]]:
+        """Return every batch, or the last ones if there is a number, with its status, oldest first.
+
+        `refused` is why the last upload was refused; empty if none was, or a later one was accepted.
+        """
 
     @abc.abstractmethod
     def entries(self, *, values: bool = False) -> Iterator[dict[str, Any]]:
         """Yield the ledger: an entry per delivered row or record, by batch and line."""
+
+    @abc.abstractmethod
+    def rows(self, batch: Batch, *, skip: int = 0) -> Iterator[dict[str, Any]]:
+        """Yield the ledger entries of one batch by line, without the number of the delivery.
+
+        Args:
+            batch: The batch.
+            skip: Number of entries at the start that are left out, without being read.
+        """
+
+    def with_values(self, _batch: Batch, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return rows of a batch with the values that `rows` leaves out; nothing is left out by default."""
+        return rows
+
+    def batch_named(self, batch_id: str) -> Batch | None:
+        """Return a batch by the id that `batches` shows, or None."""
+        return self.state.batches.get(batch_id.lower())
+
+    def row_count(self, batch: Batch) -> int | None:
+        """Return the number of rows in a processed batch; None if it is not known yet."""
+        counts = batch.outcome.counts if batch.outcome else {}
+        return counts.get(self.row_counter)
 
     def summary(self) -> dict[str, int]:
         """Return the numbers of deliveries, repeated deliveries, and rows by outcome."""
@@ -125,6 +155,7 @@ class Vendor(abc.ABC):
     def reset(self) -> None:
         """Delete all state."""
         self.close()
+        self.refused.clear()
         self.state.clear()
 
     def check_saved(self, saved: SavedState) -> None:
@@ -143,6 +174,7 @@ class Vendor(abc.ABC):
 
     def adopt(self, saved: SavedState) -> None:
         """Take over a restored state, whose files already are in the folder; raises nothing."""
+        self.refused.clear()
         self.state.adopt(saved)
 
     def receive_upload(
@@ -161,6 +193,9 @@ class Vendor(abc.ABC):
 
         Returns:
             The response of storage.
+
+        Raises:
+            ClientDisconnected: If the connection ends within the body.
         """
         small = (request.content_length or 0) <= ALWAYS_HASHED
         hashed = small or self.hashes_uploads or content_md5 is not None
@@ -174,8 +209,13 @@ class Vendor(abc.ABC):
             with self.state.lock:
                 self.process_due()
                 batch = self.state.batches.get(batch_id)
+                accepted = batch is not None and self.accepts_upload(batch)
                 if batch is not None:
-                    self._record_upload(batch, received, stored=incoming if self.accepts_upload(batch) else None)
+                    self._record_upload(batch, received, stored=incoming if accepted else None)
+                recorded = self.state.batches.get(batch_id)
+        except ClientDisconnected:
+            self._note_refusal(batch_id, "the connection ended within the file")
+            raise
         except disk.TooLargeError:
             message = "Your proposed upload exceeds the maximum allowed size"
             return responses.storage_error(signing.Refusal(status=400, code="EntityTooLarge", message=message))
@@ -184,7 +224,34 @@ class Vendor(abc.ABC):
         response = Response(status=200)
         if hashed:
             response.headers["ETag"] = f'"{received.md5}"'
+        if not accepted:
+            return responses.explained(response, "the batch accepts no upload any more; the file was ignored")
+        return responses.explained(response, self.upload_problem(recorded) if recorded else "")
+
+    def noted(self, batch_id: str, response: Response) -> Response:
+        """Remember why the upload of a batch was refused, or that it was not.
+
+        Args:
+            batch_id: Id of the batch; ignored if there is no such batch.
+            response: The response of storage.
+
+        Returns:
+            The response.
+        """
+        refused = response.status_code >= HTTPStatus.BAD_REQUEST
+        self._note_refusal(batch_id, responses.problem_of(response) if refused else "")
         return response
+
+    def _note_refusal(self, batch_id: str, problem: str) -> None:
+        """Remember why the upload of a batch was refused; an empty text if it was not."""
+        with self.state.lock:
+            self.refused.pop(batch_id, None)
+            if problem and self.state.batches.get(batch_id) is not None:
+                self.refused[batch_id] = problem
+
+    def upload_problem(self, _batch: Batch) -> str:
+        """Return what is wrong with an accepted upload of a batch; empty if nothing is, or is known yet."""
+        return ""
 
     @abc.abstractmethod
     def accepts_upload(self, batch: Batch) -> bool:

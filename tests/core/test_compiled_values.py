@@ -18,6 +18,7 @@ from batchsync.core.vendor_rules import (
     ErrorLayout,
     FileFormat,
     FileRules,
+    JoinedBy,
     LogFormat,
     RowLogRules,
     Sends,
@@ -57,7 +58,7 @@ def rules(schemas: dict[str, RecordSchema], default: str | None = None) -> Vendo
         modes={"upsert": Sends.RECORDS},
         file=FileRules(format=FileFormat.JSONL, gzip=True, suffix=".jsonl.gz"),
         policy=Policy(),
-        row_log=RowLogRules(joined_by="ref", default_outcome=DefaultOutcome.ACCEPTED, errors=errors),
+        row_log=RowLogRules(joined_by=JoinedBy.REF, default_outcome=DefaultOutcome.ACCEPTED, errors=errors),
         schemas=schemas,
         default_schema=default,
     )

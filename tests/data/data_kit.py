@@ -23,6 +23,7 @@ from batchsync.core.vendor_rules import (
     ErrorLayout,
     FileFormat,
     FileRules,
+    JoinedBy,
     LogFormat,
     RowLogRules,
     Sends,
@@ -42,7 +43,7 @@ HEAD = "id,name,mail\n"
 ENVELOPE = {"ref": "{ref}", "schema": "{schema}", "mode": "{mode}", "value": "{record}"}
 NOW = datetime(2026, 11, 22, 7, 0, tzinfo=UTC)
 REF_LOG = RowLogRules(
-    joined_by="ref",
+    joined_by=JoinedBy.REF,
     default_outcome=DefaultOutcome.ACCEPTED,
     errors=ErrorLayout(
         format=LogFormat.JSONL,
@@ -54,7 +55,7 @@ REF_LOG = RowLogRules(
     ),
 )
 INPUT_LOG = RowLogRules(
-    joined_by="inputs",
+    joined_by=JoinedBy.INPUTS,
     default_outcome=DefaultOutcome.UNKNOWN,
     results=True,
     errors=ErrorLayout(

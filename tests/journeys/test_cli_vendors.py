@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def test_vendors_are_listed_and_described(deployment: Deployment) -> None:
-    assert [item["name"] for item in deployment.json("vendors")["vendors"]] == ["motorweb-bdp", "sitecore-cdp"]
+    names = [item["name"] for item in deployment.json("vendors")["vendors"]]
+    assert names == ["amazon-sp-feeds", "motorweb-bdp", "salesforce-bulk", "sitecore-cdp"]
     assert deployment.json("vendors", "sitecore-cdp")["credentials"] == ["client_key", "api_token"]
     lines = [
         json.loads(line) for line in deployment.run("vendors", "motorweb-bdp", "vehicle", "-o", "ndjson").splitlines()

@@ -63,7 +63,7 @@ def test_refusal_of_proxy_names_its_status_and_no_credential(named: NamedDeploym
     proxy.authorization = f"Basic {BASIC}"
     named.more.update(PROXY_USER=USER, PROXY_PASSWORD=password)
     named.connect("http://${PROXY_USER}:${PROXY_PASSWORD:-}@" + proxy.address)
-    named.run("sync", "guests", expect=3)
+    named.run("sync", "guests", "--timeout", "1s", expect=3)
     assert f"proxy {proxy.address} refused the connection with HTTP 407; nothing was sent" in named.log
     sent = base64.b64encode(f"{USER}:{password}".encode()).decode()
     shown = named.log.encode() + state_bytes(named.folder)
@@ -74,7 +74,7 @@ def test_refusal_of_proxy_names_its_status_and_no_credential(named: NamedDeploym
 def test_proxy_that_is_down_is_named(named: NamedDeployment) -> None:
     named.connect()
     named.vendors.proxy.close()
-    named.run("sync", "guests", expect=3)
+    named.run("sync", "guests", "--timeout", "1s", expect=3)
     assert f"connection to proxy {named.vendors.proxy.address} failed" in named.log
 
 
@@ -92,7 +92,7 @@ def test_variables_of_proxies_are_ignored(named: NamedDeployment) -> None:
 def test_unset_variable_of_proxy_is_reported(named: NamedDeployment) -> None:
     named.connect("http://${PROXY_USER}:${PROXY_PASSWORD}@" + named.vendors.proxy.address)
     named.run("validate")
-    named.run("sync", "guests", expect=3)
+    named.run("sync", "guests", "--timeout", "1s", expect=3)
     assert 'credential "proxy user" of connection "sitecore": PROXY_USER is not set' in named.log
     assert "export PROXY_USER=..." in named.log
 

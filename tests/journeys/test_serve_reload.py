@@ -1,4 +1,4 @@
-"""The process `batchsync serve` runs a changed jobs.yaml, reports an invalid one, and ends cleanly at an edit."""
+"""The process `batchsync serve` runs a changed jobs.yaml, reports an invalid one, ends cleanly, and keeps real time."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import subprocess
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+import pytest
 
 from batchsync_mocks.faults import Fault
 
@@ -23,12 +25,13 @@ CDP = "sitecore-cdp"
 
 
 @contextmanager
-def serving(deployment: Deployment, *more: str) -> Iterator[Callable[[str], str]]:
+def serving(deployment: Deployment, *more: str, **variables: str) -> Iterator[Callable[[str], str]]:
     """Run `serve` in a subprocess; yield a function that waits for a pattern in its output and returns the match."""
     log = deployment.folder / "served.log"
+    environ = deployment.environ() | variables
     with log.open("wb") as out:
         process = subprocess.Popen(
-            deployment.command("serve", *more), cwd=deployment.folder, env=deployment.environ(), stdout=out, stderr=out
+            deployment.command("serve", *more), cwd=deployment.folder, env=environ, stdout=out, stderr=out
         )
 
     def wait_for(pattern: str) -> str:
@@ -109,3 +112,14 @@ def test_edit_during_serve_once_ends_cleanly(deployment: Deployment) -> None:
     assert process.returncode == 5, err
     assert out.startswith("guests: in flight")
     assert "no active job has a schedule, so nothing will run" in err
+
+
+@pytest.mark.parametrize("setting", ["", "0"])
+def test_clock_of_mocks_keeps_real_time_by_default(deployment: Deployment, setting: str) -> None:
+    schedule_hourly(deployment.folder / "jobs.yaml")
+    with serving(deployment, "-o", "ndjson", "--quiet", BATCHSYNC_SKIP_POLL_WAIT=setting) as wait_for:
+        wait_for(r'"event": ?"waiting"')
+        before, shown, after = time.time(), deployment.mocks.clock.now(), time.time()
+        # Clocks of one machine that read it one after the other: nothing advanced that of the mocks.
+        assert before - 0.01 <= shown <= after + 0.01
+        assert [batch["status"] for batch in deployment.mocks.batches(CDP)] != ["success"]

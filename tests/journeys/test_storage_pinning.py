@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kit.deployment import BDP, CDP
-from kit.forward_proxy import STORAGE
+from kit.forward_proxy import BUCKETS, STORAGE
 
 if TYPE_CHECKING:
     from kit.forward_proxy import NamedDeployment
@@ -99,6 +100,45 @@ def test_declared_host_is_added_to_those_of_the_vendor(named: NamedDeployment) -
     change_sources(named)
     named.run("sync", "guests")
     assert requests_to(named, LOCATION[CDP])
+
+
+def test_both_names_of_the_bucket_need_no_setting_and_storage_by_path_is_named_in_the_message(
+    named: NamedDeployment,
+) -> None:
+    """Sitecore: `sitecore-batch-service-*` (D:allocate) and `boxever-batch-service-*` (C1), regional and global."""
+    named.connect()
+    for bucket in BUCKETS[0], BUCKETS[2]:
+        for host in ("s3.eu-west-1.amazonaws.com", "s3.amazonaws.com"):
+            location = f"{bucket}.{host}"
+            named.vendors.storage[CDP] = f"https://{location}"
+            shutil.rmtree(named.folder / ".batchsync" / "storage", ignore_errors=True)
+            change_guests(named, location)
+            named.run("sync", "guests")
+            assert requests_to(named, location)
+    jobs = named.folder / "jobs.yaml"
+    plain = jobs.read_text(encoding="utf-8")
+    declared: list[str] = []
+    for host in ("s3.eu-west-1.amazonaws.com", "s3.amazonaws.com"):
+        location = f"{host}/{BUCKETS[2]}"
+        named.vendors.storage[CDP] = f"https://{location}"
+        shutil.rmtree(named.folder / ".batchsync" / "storage", ignore_errors=True)
+        change_guests(named, location)
+        named.run("sync", "guests", expect=8)
+        assert f"the vendor names storage {location}, which neither its spec nor the connection has" in named.log
+        line = f"storage_hosts: [{', '.join([*declared, location])}]"
+        assert f"add to the connection in jobs.yaml: {line}" in named.log
+        assert requests_to(named, location) == []
+        text = plain.replace(f"    vendor: {CDP}\n", f"    vendor: {CDP}\n    {line}\n")
+        jobs.write_text(text, encoding="utf-8")
+        named.run("resume", "guests")
+        assert requests_to(named, location)
+        declared.append(location)
+
+
+def change_guests(named: NamedDeployment, name: str) -> None:
+    """Add a guest whose key no other call uses."""
+    with (named.folder / "guests.csv").open("a", encoding="utf-8") as file:
+        file.write(f"H{len(named.vendors.seen)},{name},h{len(named.vendors.seen)}@example.com\n")
 
 
 def test_storage_of_mocks_is_not_remembered(named: NamedDeployment) -> None:

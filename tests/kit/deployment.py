@@ -81,7 +81,8 @@ class Deployment:
             "control_token": self.mocks.control_token,
         }
         ready.write_text(json.dumps(content), encoding="utf-8")
-        return {**os.environ, "BATCHSYNC_MOCKS": "1", "BATCHSYNC_MOCKS_AT": str(ready), "NO_COLOR": "1"}
+        mocks = {"BATCHSYNC_MOCKS": "1", "BATCHSYNC_MOCKS_AT": str(ready), "BATCHSYNC_SKIP_POLL_WAIT": "1"}
+        return {**os.environ, **mocks, "NO_COLOR": "1"}
 
     def results(self, name: str) -> Path:
         """Return the path of results of runs against mocks, for a `results:` path relative to jobs.yaml."""
@@ -106,7 +107,7 @@ class Deployment:
             assert text_errors(text, self._printed_schema()) == (), text
 
     def _printed_schema(self) -> str | None:
-        """Return the schema that `batchsync schema` prints, if the test installed a package; None for the bundled one."""
+        """Return what `batchsync schema` prints if the test installed a package; None for the bundled schema."""
         if not has_installed(self.folder):
             return None
         done = command_forks().run(["schema"], cwd=self.folder, environ=self.environ(), timeout=60)

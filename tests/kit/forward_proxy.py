@@ -35,6 +35,12 @@ STORAGE = {
     BDP: "https://storage.googleapis.com/motorweb-files",
     CDP: "https://sitecore-batch-service-test.s3.eu-west-1.amazonaws.com",
 }
+#: Buckets of the vendor whose storage has a host for each.
+BUCKETS = (
+    "sitecore-batch-service-test",
+    "sitecore-batch-service-other",
+    "boxever-batch-service-production-eu-west-1",
+)
 _CHUNK = 65536
 
 
@@ -224,15 +230,16 @@ def named_vendors(mocks: Running, folder: Path) -> Iterator[NamedVendors]:
     ca = folder / "test-ca.pem"
     authority.cert_pem.write_to_path(str(ca))
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    names = ("*.s3.eu-west-1.amazonaws.com", "storage.googleapis.com", *API_HOSTS.values())
+    shared = ("storage.googleapis.com", "s3.eu-west-1.amazonaws.com", "s3.amazonaws.com")
+    names = (*shared, "*.s3.eu-west-1.amazonaws.com", "*.s3.amazonaws.com", *API_HOSTS.values())
     authority.issue_cert(*names).configure_cert(tls)
     server = HTTPServer(host="127.0.0.1", threaded=True, ssl_context=tls)
     proxy = ForwardProxy()
     vendors = NamedVendors(mocks, proxy, ca)
     server.expect_request(re.compile(".*")).respond_with_handler(vendors.answer)
     server.start()
-    storage = [f"sitecore-batch-service-{name}.s3.eu-west-1.amazonaws.com" for name in ("test", "other")]
-    for host in ("storage.googleapis.com", *storage, *API_HOSTS.values()):
+    storage = [f"{bucket}.{host}" for bucket in BUCKETS for host in shared[1:]]
+    for host in (*shared, *storage, *API_HOSTS.values()):
         proxy.routes[f"{host}:443"] = ("127.0.0.1", server.port)
     try:
         yield vendors

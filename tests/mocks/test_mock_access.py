@@ -270,9 +270,9 @@ def test_status_page_contains_no_token_and_cannot_be_embedded(mocks: Running) ->
 def test_buttons_of_the_status_page_send_the_token_to_existing_pages(mocks: Running) -> None:
     mocks.arm(Fault(kind="refuse"))
     text = ask(mocks, "GET", "/_mock/")[1].decode()
-    buttons = re.findall(r'data-path="([^"]*)" data-body="([^"]*)"', text)
+    buttons = re.findall(r'data-method="([^"]*)" data-path="([^"]*)" data-body="([^"]*)"', text)
     assert len(buttons) >= 9
-    for path, body in buttons:
+    for method, path, body in buttons:
         sent = html.unescape(body).encode()
-        assert ask(mocks, "POST", f"/_mock/{path}", sent, **mocks.control_headers)[0] == 200
-    assert '"Authorization":"Bearer "+token.value' in text
+        assert ask(mocks, method, f"/_mock/{path}", sent, **mocks.control_headers)[0] == 200
+    assert 'Authorization: "Bearer " + token.value' in text

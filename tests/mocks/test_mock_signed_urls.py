@@ -284,6 +284,7 @@ def test_range_beyond_a_download_is_refused(log_url: str) -> None:
 def test_upload_that_waits_for_100_continue_gets_it_once(v4_url: str) -> None:
     target = urlsplit(v4_url)
     headers = upload_headers(DATA) | {"Host": target.netloc, "Content-Length": str(len(DATA)), "Expect": "100-continue"}
+    headers["Connection"] = "close"
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     with socket.create_connection((str(target.hostname), target.port or 0), timeout=10) as raw:
         raw.sendall(f"PUT {target.path}?{target.query} HTTP/1.1\r\n{head}\r\n".encode())

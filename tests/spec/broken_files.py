@@ -78,6 +78,18 @@ class Mistake(NamedTuple):
 MISTAKES = [
     # The file
     Mistake("version of a later format", "version: 1", "version: 2"),
+    Mistake(
+        "data model that there is not", "    vendor: sitecore-cdp\n", "    vendor: sitecore-cdp\n    data_model: 3.0\n"
+    ),
+    Mistake(
+        "setting of another vendor", "    vendor: motorweb-bdp\n", "    vendor: motorweb-bdp\n    data_model: 2.1\n"
+    ),
+    Mistake("unknown key of a connection", "    vendor: motorweb-bdp\n", "    vendor: motorweb-bdp\n    timeout: 5s\n"),
+    Mistake(
+        "identity rules without lists",
+        "    vendor: sitecore-cdp\n",
+        "    vendor: sitecore-cdp\n    identity_rules: [id]\n",
+    ),
     Mistake("version as text", "version: 1", 'version: "1"'),
     Mistake("unknown top-level key", "retention: {", "retentoin: {"),
     Mistake("jobs missing", "jobs:\n", "job:\n"),

@@ -45,7 +45,7 @@ def validator_of_valid_file(folder: Path) -> Draft202012Validator:
 
 def test_schema_is_a_valid_schema_of_bounded_size() -> None:
     Draft202012Validator.check_schema(jobs_schema())
-    assert len((files("batchsync_specs") / "jobs.schema.json").read_bytes()) < 250_000
+    assert len((files("batchsync_specs") / "jobs.schema.json").read_bytes()) < 200_000
 
 
 def test_valid_file_is_accepted(tmp_path: Path) -> None:

@@ -109,6 +109,7 @@ _VALUES: list[Any] = [
     {"mode": "delete", "record": {"email": "=id"}},
     {"column": "at", "max_age": "1d"},
     {"email": {"not_null": True}},
+    *("2.0", 2.1, [["email"], ["id"]]),
 ]
 #: Shrinking a whole file takes minutes; the failing file is printed as it was generated.
 _PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
@@ -150,6 +151,7 @@ _KEYS = [
     *("renamed_from", "depends_on", "compression", "mode", "schema", "service", "email", "scheduledDate", "record"),
     *("cron", "timezone", "every", "max_remove", "min_rows", "invalid", "proxy", "poll_every", "storage_hosts", "url"),
     *("bucket", "prefix", "region", "endpoint", "account", "base_url", "anonymous", "credentials", "threads", "memory"),
+    *("data_model", "identity_rules", "allow_unknown"),
     *("gender", "title", "firstName", "phoneNumbers", "each", "order_by", "points", "price", "status", "id", "key"),
 ]
 _EDITS = st.lists(

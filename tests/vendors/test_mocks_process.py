@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,6 +140,28 @@ def test_clock_of_the_mocks_needs_their_token(tmp_path: Path) -> None:
             MockedTime(replace(mocks, control_token=FIXED), CLOCK)
         assert requests.post(mocks.clock_url, json={"advance": 60}, timeout=10).status_code == 401
         assert (MockedTime(mocks, CLOCK).now() - before).total_seconds() < 30
+
+
+class RecordingClock(SystemClock):
+    """The wall clock, whose waits are recorded instead of made."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+        super().__init__(lambda duration: self.waits.append(duration.total_seconds()))
+
+
+def test_clock_of_the_mocks_waits_at_their_rate_unless_waits_are_skipped(tmp_path: Path) -> None:
+    options = ["--rate", "60", "--clock", "2026-03-01T12:00:00Z"]
+    with bundled_mocks([CDP], tmp_path / "mocks", CLOCK, options) as mocks:
+        real = RecordingClock()
+        waiting = MockedTime(mocks, real, skips_waits=False)
+        waiting.sleep(timedelta(hours=30))
+        assert real.waits == [1800]
+        assert waiting.now() < datetime(2026, 3, 2, 18, tzinfo=UTC)
+        skipping = MockedTime(mocks, real)
+        skipping.sleep(timedelta(hours=30))
+        assert real.waits == [1800, 0]
+        assert skipping.now() > datetime(2026, 3, 2, 18, tzinfo=UTC)
 
 
 def test_ready_file_of_sync_is_private(tmp_path: Path) -> None:

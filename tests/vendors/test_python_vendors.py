@@ -66,7 +66,7 @@ from batchsync.ports import Downloads, Empty, Finished, TargetFacts
 
 class Acme:
     def __init__(self, folder): self.folder = pathlib.Path(folder)
-    def describe(self, target): return TargetFacts()
+    def describe(self, target, mode=""): return TargetFacts()
     def allocate(self, idempotency_key, file, params):
         (self.folder / idempotency_key).mkdir()
         return Allocation(id=idempotency_key, url="file:" + idempotency_key)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from batchsync.core.vendor_calls import Call, Endpoint
 from batchsync.errors import PermanentError, VendorError
 from batchsync.vendors import response_parsing
-from batchsync.vendors.dialect import Exchange, build, classify_response, ensure_ok, read_status
+from batchsync.vendors.dialect import Exchange, build, ensure_ok, read_status
 from batchsync.vendors.redaction import Redactor
+from batchsync.vendors.response_class import classify_response
 from batchsync.vendors.template import UnknownValueError, fill, fill_all, fill_path
 from batchsync.vendors.wire import Request, Response
 

@@ -14,6 +14,7 @@ from batchsync.spec import load, render_problem
 from batchsync.spec.merged_content import merged
 from batchsync.spec.setting_names import bundled_setting_names
 from batchsync.spec.vendor_spec import load_vendor
+from kit.schemas import text_errors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,6 +131,7 @@ def test_connection_chooses_values_that_are_validated_with_place(vendor: Vendor)
     for written, environ in (("1.0", {}), ('"1.0"', {}), ("${GENERATION}", {"GENERATION": "1.0"})):
         deployment = vendor.load(JOBS.replace("generation: 1.0", f"generation: {written}"), **environ)
         assert deployment.connections["crm"].settings == {"generation": "1.0"}
+    assert text_errors(JOBS) == (), "an editor does not know the keys of a vendor in a folder"
     found = vendor.problems(JOBS.replace("generation: 1.0", "generation: 2.0"))
     assert 'guest has no member "nickname"' in found, "the record schema is that of the chosen value"
     found = vendor.problems(JOBS.replace("generation: 1.0", "generation: 1"))

@@ -158,7 +158,7 @@ def _journal(app: App, session: Session) -> Iterator[Check]:
 def _connections(app: App, deployment: Deployment) -> Iterator[Check]:
     try:
         if app.settings.mocks:
-            app.start_mocks(app.rules_of(job).name for job in deployment.jobs)
+            app.start_mocks(app.connection_of(job) for job in deployment.jobs)
     except BatchsyncError as error:
         yield Check(name="mocks", ok=False, found=error.message, fix=error.hint)
         return
@@ -171,7 +171,7 @@ def _target(app: App, job: Job) -> Check:
     name = f"{job.connection}/{job.name}"
     try:
         context = app.context(job)
-        facts = context.vendor.describe(job.target)
+        facts = context.vendor.describe(job.target, job.mode)
     except BatchsyncError as error:
         return Check(name=name, ok=False, found=error.message, fix=error.hint)
     except VendorError as failure:

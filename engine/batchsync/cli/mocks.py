@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from batchsync import spec
 from batchsync.cli.command import SETTINGS, command
 from batchsync.cli.exits import print_answer
 from batchsync.cli.session import Answer, Session
@@ -27,7 +28,9 @@ def _path(name: str, text: str) -> Callable[[Any], Any]:
 
 
 @command(
-    "serve", example="batchsync mocks serve\nbatchsync mocks serve sitecore-cdp --port 8080 --profile storm --seed 7"
+    "serve",
+    example="batchsync mocks serve\nbatchsync mocks serve sitecore-cdp --port 8080 --profile storm --seed 7\n"
+    "batchsync mocks serve ./acme",
 )
 @click.argument("vendors", nargs=-1, metavar="[VENDOR]...")
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", help="Where to listen (default: 127.0.0.1).")
@@ -41,6 +44,9 @@ def _path(name: str, text: str) -> Callable[[Any], Any]:
 @_path("--state-dir", "Folder for the state of the mocks (default: a temporary one).")
 @_path("--ready-file", "Write addresses and credentials here, as JSON, once all ports are open.")
 @click.option("--https", is_flag=True, help="Serve HTTPS with a certificate authority made for the purpose.")
+@click.option(
+    "--tls-name", multiple=True, metavar="NAME", help="With --https: a further name of the certificate; repeatable."
+)
 @_path("--ca-out", "With --https: copy the authority's certificate here.")
 @click.option("--seed", type=int, metavar="N", help="Seed of IDs and tokens.")
 @click.option("--https-only", is_flag=True, help="The same, in the vendors' words: plain HTTP is refused.")
@@ -54,7 +60,9 @@ def _path(name: str, text: str) -> Callable[[Any], Any]:
 @click.option("--frozen", is_flag=True, help="Let their clock stand still until it is advanced.")
 @click.option("--rate", type=float, metavar="N", help="Virtual seconds in one real second.")
 def serve(session: Session, vendors: tuple[str, ...], **arguments: Any) -> int:
-    """Serve the bundled vendors until Ctrl-C.
+    """Serve the bundled vendors, or those that are named, until Ctrl-C.
+
+    A folder with a vendor.yaml may stand for a name: its mock is made from the files of the folder.
 
     Prints addresses, credentials and the token of /_mock/ once all ports are open. `batchsync sync --mocks` starts
     its own mocks.
@@ -67,7 +75,7 @@ def serve(session: Session, vendors: tuple[str, ...], **arguments: Any) -> int:
         UnavailableError: If the mocks do not start.
     """
     check_installed()
-    command = [*mocks_command(), *vendors, "--exit-with-stdin", *_spell_arguments(arguments)]
+    command = [*mocks_command(), *map(spec.named_source, vendors), "--exit-with-stdin", *_spell_arguments(arguments)]
     environ = mocks_environ("BATCHSYNC_MOCKS_TOKEN")
     if arguments["list"]:
         return subprocess.run(command, env=environ, stdin=subprocess.DEVNULL, check=False).returncode  # noqa: S603 - our own interpreter and our own program
@@ -98,7 +106,7 @@ def serve(session: Session, vendors: tuple[str, ...], **arguments: Any) -> int:
 mocks = click.Group(
     "mocks",
     commands={"serve": serve},
-    help="Run mocks of the bundled vendors.",
+    help="Run mocks of vendors.",
     context_settings=SETTINGS,
     no_args_is_help=True,
 )

@@ -21,6 +21,7 @@ from batchsync.reconcile.loop import WaitPolicy
 from batchsync.reconcile.sync import sync
 from batchsync.report.tests import SCENARIOS, CaseReport
 from batchsync.settings import Settings
+from batchsync.spec.vendor_mocks import mock_sources
 from batchsync.spec.vendor_spec import load_vendor
 from batchsync.util.scratch import scratch_folder
 from batchsync.vendors.bundled_mocks import bundled_mocks, ledger_summary
@@ -141,8 +142,9 @@ def _play(app: App, scenario: Scenario) -> CaseReport:
         profile.write_text(json.dumps(content), encoding="utf-8")
         options = [word for name in (*scenario.profiles, str(profile)) for word in ("--profile", name)]
         options += ["--seed", str(scenario.seed)]
-        vendors = sorted({app.rules_of(job).name for job in app.deployment.jobs if job.name in names})
-        with bundled_mocks(vendors, folder / "vendors", app.clock, options) as mocks:
+        jobs = [job for job in app.deployment.jobs if job.name in names]
+        sources = mock_sources(app.connection_of(job) for job in jobs)
+        with bundled_mocks(sources, folder / "vendors", app.clock, options) as mocks:
             settings = Settings(
                 file=app.settings.file,
                 state=folder / "state",
@@ -154,7 +156,9 @@ def _play(app: App, scenario: Scenario) -> CaseReport:
             with _ScenarioApp(settings, scenario, folder) as played:
                 outcomes = _synced(played, names, found)
                 connections = {job.name: played.rules_of(job).name for job in played.deployment.jobs}
-            ledgers = {vendor: ledger_summary(mocks, vendor) for vendor in vendors}
+            ledgers = {
+                vendor: ledger_summary(mocks, vendor) for vendor in sorted({app.rules_of(job).name for job in jobs})
+            }
     differences = (*found, *_differences(scenario, outcomes), *against_ledgers(outcomes, connections, ledgers))
     return CaseReport(
         suite=SCENARIOS,

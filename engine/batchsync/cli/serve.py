@@ -65,6 +65,9 @@ def serve(session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], 
     job stays as it was. Batches in flight of a removed job are followed to their end. With --once the exit code is 8
     if a batch of these jobs needs attention, whether anything was due or not.
 
+    With the bundled mocks, time passes as it does at the vendors: a tick and the next poll are waited for. With --once,
+    or BATCHSYNC_SKIP_POLL_WAIT=1, the clock of the mocks is advanced instead.
+
     Returns:
         The outcomes with --once; otherwise it does not return.
 
@@ -75,6 +78,7 @@ def serve(session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], 
     # A document of JSON would never end: outcomes and reloads are lines of JSON.
     reloads = NdjsonObserver(session.print_ndjson, only={JobsReloaded, JobsReloadFailed})
     with running_app(session, live=False, also=[reloads] if session.output == "json" else [], jobs=list(jobs)) as app:
+        app.skips_waits = once
         names = chosen_jobs(session, app.deployment, jobs, exclude).names
         _require_schedule(app.jobs(names), selected=bool(jobs or exclude))
         choose = partial(known_jobs, session, words=jobs, exclude=exclude) if jobs or exclude else ()

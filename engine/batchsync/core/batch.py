@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, NewType
 
@@ -89,12 +89,14 @@ VERDICTS_WITH_ROW_LOG = frozenset({Verdict.PROCESSED, Verdict.MIXED})
 class Allocation:
     """Upload allocation granted by the vendor: id, signed URL and expiry.
 
-    `url` is a secret: it is never journaled, and therefore None after a restart.
+    `url` is a secret: it is never journaled, and therefore None after a restart. `params` are those of the batch's
+    target, which each call may need; they are journaled with the batch.
     """
 
     id: str
     url: str | None = field(default=None, repr=False)
     expires_at: datetime | None = None
+    params: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,3 +171,8 @@ class Batch:
     not_before: datetime | None = None
     reason: str = ""
     parked_from: Phase | None = None
+
+    @property
+    def vendor_allocation(self) -> Allocation | None:
+        """The allocation with the parameters of the batch's target, for calls to the vendor."""
+        return self.allocation and replace(self.allocation, params=self.target)

@@ -18,8 +18,8 @@ class Connection:
 
     `credentials` maps a name to the reference as written (`${VAR}`, `${VAR:-default}`, `${file:...}`); references of
     `proxy` are left as written, too. `storage_hosts` are patterns of `core.storage_location`. `poll_every`, `deadline`,
-    `retry_for` and `in_flight` override the vendor's policy. `settings` are values of settings of the vendor.
-    `renamed_from` are former names of the connection.
+    `retry_for` and `in_flight` override the vendor's policy. `settings` are values of settings of the vendor, and
+    `setting_files` the files that they were read from. `renamed_from` are former names of the connection.
     """
 
     name: str
@@ -34,5 +34,6 @@ class Connection:
     retry_for: timedelta | None = None
     in_flight: int | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    setting_files: tuple[str, ...] = ()
     renamed_from: tuple[str, ...] = ()
     place: Place = field(default=Place(), compare=False)

@@ -70,7 +70,7 @@ def decide(batch: Batch, policy: Policy, now: datetime) -> Step:  # noqa: C901, 
 def needs_intent(step: Step, policy: Policy) -> Verb | None:
     """Return the verb to record as intent before the step, if repeating the step could do harm; else None."""
     match step:
-        case Allocate() if not policy.allocate_repeatable:
+        case Allocate() if policy.allocates and not policy.allocate_repeatable:
             return Verb.ALLOCATE
         case Upload():
             return Verb.UPLOAD
@@ -175,19 +175,23 @@ def _resolve_pending_intent(batch: Batch, policy: Policy, now: datetime) -> Step
     """Ask the vendor before repeating a call, but not at once: the request may still be in flight."""
     if batch.intent_at is not None and now < (ask_at := batch.intent_at + policy.ask_after):
         return Wait(ask_at)
-    if batch.pending_intent is Verb.UPLOAD:
-        return FindFile()
-    if batch.pending_intent is Verb.COMMIT:
-        return FindCommit()
-    match policy.on_unknown_allocation:
-        case OnUnknownOutcome.ASK:
-            return FindAllocation()
-        case OnUnknownOutcome.TAKE_ANOTHER:
-            return DropAllocation(
-                "unknown whether the allocation request arrived; an unused allocation does no harm", Verb.ALLOCATE
-            )
+    find: Step
+    match batch.pending_intent:
+        case Verb.UPLOAD:
+            action, find, call, unused = policy.on_unknown_upload, FindFile(), "upload", "an upload without a commit"
+        case Verb.COMMIT:
+            action, find, call, unused = policy.on_unknown_commit, FindCommit(), "commit", ""
         case _:
-            return Park("unknown whether the allocation request arrived, and this vendor cannot be asked")
+            action, find, call = policy.on_unknown_allocation, FindAllocation(), "allocation"
+            unused = "an unused allocation"
+    match action:
+        case OnUnknownOutcome.ASK:
+            return find
+        case OnUnknownOutcome.TAKE_ANOTHER:
+            reason = f"unknown whether the {call} request arrived; {unused} does no harm"
+            return DropAllocation(reason, batch.pending_intent)
+        case _:
+            return Park(f"unknown whether the {call} request arrived, and this vendor cannot be asked")
 
 
 def _use_allocation(batch: Batch, policy: Policy, now: datetime) -> Step:
@@ -196,6 +200,8 @@ def _use_allocation(batch: Batch, policy: Policy, now: datetime) -> Step:
     Both other steps read the status of the allocation first: it may contain the file.
     """
     allocation = batch.allocation
+    if not policy.allocates:
+        return Upload()
     if (
         allocation is not None
         and allocation.expires_at is not None

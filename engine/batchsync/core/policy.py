@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class OnUnknownOutcome(StrEnum):
-    """Action if the outcome of an allocation request is unknown."""
+    """Action if the outcome of a request is unknown: of an allocation, an upload or a commit."""
 
-    #: query the vendor by idempotency key
+    #: query the vendor, for an allocation by idempotency key
     ASK = "ask"
-    #: allocate again with the next idempotency key; an unused allocation does no harm
+    #: allocate again with the next idempotency key; an unused allocation, or one without a commit, does no harm
     TAKE_ANOTHER = "take_another"
     #: park the batch for a person
     STOP = "stop"
@@ -31,6 +31,12 @@ class Policy:
     Attributes:
         on_unknown_allocation: What to do if the outcome of an allocation request is unknown.
         allocate_repeatable: Whether an allocation request may be repeated without an intent.
+        allocates: Whether the vendor grants an allocation before the upload. Otherwise the upload is the only request
+            of a delivery, and its response names the batch.
+        recognizes_batches: Whether the vendor receives our idempotency key, so that it knows a batch that is sent
+            again from an older copy of the state.
+        on_unknown_upload: What to do if the outcome of an upload is unknown.
+        on_unknown_commit: What to do if the outcome of a commit is unknown: ask or stop.
         commits: Whether the vendor processes an uploaded file only after a commit call.
         commit_repeatable: Whether a commit may be repeated without an intent.
         ask_after: How long a request may still be in flight after it timed out.
@@ -53,6 +59,10 @@ class Policy:
 
     on_unknown_allocation: OnUnknownOutcome = OnUnknownOutcome.STOP
     allocate_repeatable: bool = False
+    allocates: bool = True
+    recognizes_batches: bool = True
+    on_unknown_upload: OnUnknownOutcome = OnUnknownOutcome.ASK
+    on_unknown_commit: OnUnknownOutcome = OnUnknownOutcome.ASK
     commits: bool = False
     commit_repeatable: bool = False
     ask_after: timedelta = timedelta(seconds=30)
@@ -68,6 +78,11 @@ class Policy:
     foreign_answers_max: int = 24
     attempts_max: int = 20
     in_flight_max: int = 1
+
+    @property
+    def unreported_before_commit(self) -> bool:
+        """Whether the vendor reports nothing about an uploaded file before its commit."""
+        return self.commits and self.on_unknown_commit is OnUnknownOutcome.STOP
 
     @property
     def failing_max(self) -> timedelta:

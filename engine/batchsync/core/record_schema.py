@@ -24,6 +24,8 @@ class Kind(StrEnum):
     ARRAY = "array"
     #: any of string, boolean, integer, number (extension attributes)
     SCALAR = "scalar"
+    #: any JSON value, objects and lists included
+    ANY = "any"
 
 
 class Format(StrEnum):
@@ -60,13 +62,19 @@ class Severity(StrEnum):
 class Extra:
     """Further members that an object may have beside the named ones (extension attributes).
 
-    `unique`: no such member may occur in two items of the list that contains the object.
+    `unique`: no such member may occur in two items of the list that contains the object. `known`: kinds of all
+    members that there are, by name; None if any name is allowed.
     """
 
     pattern: str
     max_count: int
     kind: Kind = Kind.SCALAR
     unique: bool = False
+    known: Mapping[str, Kind] | None = None
+
+    def rule(self, name: str) -> Rule:
+        """Return the rule of a member."""
+        return Rule(kind=self.known.get(name, self.kind) if self.known is not None else self.kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

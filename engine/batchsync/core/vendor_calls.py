@@ -65,12 +65,25 @@ class ResponseRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListItem:
+    """The item of a list in a response that is about the batch: the only one whose value at a pointer is a given one.
+
+    `items` is the JSON pointer to the list, `at` the pointer in an item, `equals` a template such as `{allocation.id}`.
+    """
+
+    items: str
+    at: str
+    equals: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """Template of a request, and rules to read its response.
 
-    `url` is a path on the API, or a placeholder for an absolute URL. `sends_file`: the batch file is the body.
-    `intent`: journaled before the request is sent. `responses`, and the JSON pointers of `read`, are tried in order; a
-    response that no rule matches is classified by its HTTP status.
+    `url` is a path on the API, or a placeholder for a URL, which may be relative to the API. `sends_file`: the batch
+    file is the body. `intent`: journaled before the request is sent. `responses`, and the JSON pointers of `read`, are
+    tried in order; a response that no rule matches is classified by its HTTP status. `item` selects the object that the
+    pointers of `read` apply to, in a response about several batches.
     """
 
     method: str
@@ -83,6 +96,7 @@ class Call:
     intent: bool = False
     responses: tuple[ResponseRule, ...] = ()
     read: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    item: ListItem | None = None
 
 
 class AuthKind(StrEnum):
@@ -98,10 +112,12 @@ class AuthRules:
     """Authentication of API requests.
 
     `headers` are templates over `{credentials.x}` and `{token}`; `user` and `password` name credentials (basic). The
-    token is requested with `token` and renewed `renew_before` its expiry; `lifetime` applies if the response has none.
+    token is requested with `token`, at `base_url` if it is not the API's, and renewed `renew_before` its expiry;
+    `lifetime` applies if the response has none.
     """
 
     kind: AuthKind
+    base_url: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     user: str = ""
     password: str = ""
@@ -139,12 +155,27 @@ class DescribeRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pages:
+    """Further pages of a document. `next` is the JSON pointer to the URL of the next page, or to its cursor.
+
+    A cursor is sent as the query parameter `param`. The last page has no such value.
+    """
+
+    next: str
+    param: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """Document that is downloaded with `call` (at the URL that `locate` returns, if given) and saved as `save_as`."""
+    """Document that is downloaded with `call` and saved as `save_as`; with `pages`, one JSON document per line.
+
+    The calls of `locate` precede it, each of which may use what those before it have read: `{found.NAME}`.
+    """
 
     save_as: str
     call: Call
-    locate: Call | None = None
+    locate: tuple[Call, ...] = ()
+    pages: Pages | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +212,9 @@ class Limits:
 class Dialect:
     """HTTP calls of a vendor. `calls` has those about a batch that the vendor offers.
 
+    Without an allocate call the upload is the only request of a delivery, and its response names the batch.
+    `unprocessed` is a document that repeats the rows which the vendor did not process.
+
     `vendor_statuses` maps a vendor status in lower case to `running`, `empty` or a verdict; other statuses are running.
     `results_retry_after` is the wait for results that are not ready. `results_counter` is a JSON pointer, in the
     response of `counts`, to the number of rows with results: at zero, none are fetched. `counts` is the call whose
@@ -194,6 +228,7 @@ class Dialect:
     counts: Call | None = None
     results: Download | None = None
     errors: ErrorsRules | None = None
+    unprocessed: Download | None = None
     results_retry_after: timedelta = timedelta(minutes=1)
     results_counter: str | None = None
     limits: Limits = field(default_factory=Limits)

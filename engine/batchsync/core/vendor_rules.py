@@ -19,7 +19,18 @@ class FileFormat(StrEnum):
     """Format of a batch file."""
 
     JSONL = "jsonl"
+    #: one JSON document that contains the list of records
+    JSON = "json"
     CSV = "csv"
+
+
+class Reference(StrEnum):
+    """Form of our reference in each record."""
+
+    #: a UUID, the same for each version of a record
+    UUID = "uuid"
+    #: the number of the record within its run, from 1, written as a JSON number
+    NUMBER = "number"
 
 
 class DefaultOutcome(StrEnum):
@@ -35,6 +46,9 @@ class FileRules:
 
     `envelope`: template of a JSON line, an object in which `"{record}"` is replaced by the record, and `{ref}`,
     `{schema}` and `{mode}` by its reference, the name of its schema and the mode; None: a line is the record itself.
+    The members of the record follow those of an envelope whose last key is `SPLICE`.
+    `document`: template of a JSON document, in which `"{records}"` is replaced by the list of records, and `{target.x}`
+    by a value of the job's target. `reference` is the form of `{ref}`.
     """
 
     format: FileFormat
@@ -43,8 +57,12 @@ class FileRules:
     bytes_max: int | None = None
     rows_max: int | None = None
     envelope: Mapping[str, object] | None = None
+    document: Mapping[str, object] | None = None
+    reference: Reference = Reference.UUID
 
 
+#: Last key of an envelope whose value `"{record}"` stands for the members of the record.
+SPLICE = "..."
 #: Placeholders of `FileRules.envelope`.
 ENVELOPE_PLACEHOLDERS = frozenset({"record", "ref", "schema", "mode"})
 
@@ -71,6 +89,10 @@ class ErrorLayout:
     `inputs` (an object: input column -> text) and `errors`, a list of objects with members `code` and `message`.
     CSV: the input columns, then columns `code` and `message`; `message` may be `REST`.
 
+    In logs that are not joined by inputs, the names of members that begin with `/` are JSON pointers. `ref_pattern` is
+    a regular expression whose first group is the reference, or the number of the row. `only` maps members to the values
+    that an error has in them: other items are notes. `code_until` ends the code in a text that contains more.
+
     `ignored_codes` are prefixes of codes that are no errors; `retry_codes` are codes of rows that may be sent again
     unchanged; `already_absent_codes` state that there was nothing to remove, which counts as accepted.
     """
@@ -82,6 +104,9 @@ class ErrorLayout:
     items: str = ""
     inputs: str = ""
     errors: str = ""
+    ref_pattern: str = ""
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    code_until: str = ""
     ignored_codes: tuple[str, ...] = ()
     retry_codes: tuple[str, ...] = ()
     already_absent_codes: tuple[str, ...] = ()
@@ -99,18 +124,32 @@ class TableForm:
     zip: bool = False
 
 
+class JoinedBy(StrEnum):
+    """What a row log names rows by."""
+
+    #: our reference in each record
+    REF = "ref"
+    #: the number of the record in its batch file
+    ROW = "row"
+    #: the key of the row
+    KEY = "key"
+    #: the input columns, which are returned
+    INPUTS = "inputs"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowLogRules:
     """Reporting of row outcomes by the vendor.
 
-    `joined_by` is "ref" (our reference in each record) or "inputs" (the input columns are returned). `results`:
+    `joined_by` is what the log names rows by; the number of the first row is `first_row`. `results`:
     accepted rows are returned in a CSV file. `tables` is the form of that file, and of row logs in CSV.
     """
 
-    joined_by: str
+    joined_by: JoinedBy
     default_outcome: DefaultOutcome
     errors: ErrorLayout
     results: bool = False
+    first_row: int = 1
     tables: TableForm = field(default_factory=TableForm)
 
 
@@ -135,7 +174,8 @@ class VendorRules:
     `schemas` are the record schemas by name. `keeps_absent` are the modes in which a target keeps the values of members
     that a record leaves out. `erases` are the modes that erase a person at the target for good.
     `settings` are the keys by which connections of the vendor differ, and `chosen` the values that these rules are for.
-    `dialect` is None for vendors in Python packages.
+    `dialect` is None for vendors in Python packages. `in_init`: `batchsync init` without a vendor writes its starter.
+    `loosest_schemas` take every record that the schemas of any values of settings take.
     """
 
     name: str
@@ -156,8 +196,10 @@ class VendorRules:
     non_identity_keys: tuple[str, ...] = ()
     keeps_absent: frozenset[str] = frozenset()
     erases: frozenset[str] = frozenset()
+    in_init: bool = False
     settings: tuple[Setting, ...] = ()
     chosen: Mapping[str, str] = field(default_factory=dict)
+    loosest_schemas: Mapping[str, RecordSchema] = field(repr=False, default_factory=dict)
 
     @property
     def removal_modes(self) -> tuple[str, ...]:

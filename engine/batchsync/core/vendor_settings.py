@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Takes(StrEnum):
+    """What the value of a setting is."""
+
+    #: one of the values that the vendor spec lists
+    VALUE = "value"
+    #: lists of members of a record, of which one must be complete to identify a person
+    MEMBER_SETS = "member_sets"
+    #: a file with the attributes of the tenant
+    ATTRIBUTES = "attributes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,15 +36,25 @@ class Setting:
     Attributes:
         name: The key.
         title: Short title for editors and pages.
-        values: Allowed values.
+        takes: What a value is.
+        values: Allowed values, if they are listed.
         default: Value of a connection that does not set it; empty if the vendor spec then holds as it is written.
+        record: Record schema whose members are named in member sets.
+        needs: Values that other settings must have for this one to be set.
+        meaning: What it does, if values are not listed.
+        changed_records: Record schemas that the values change.
         source: Document that states the choice.
     """
 
     name: str
     title: str
-    values: tuple[SettingValue, ...]
-    default: str
+    takes: Takes = Takes.VALUE
+    values: tuple[SettingValue, ...] = ()
+    default: str = ""
+    record: str = ""
+    needs: Mapping[str, str] = field(default_factory=dict)
+    meaning: str = ""
+    changed_records: frozenset[str] = frozenset()
     source: str
 
     @property

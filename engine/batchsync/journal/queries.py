@@ -337,6 +337,17 @@ class Queries(BatchTimes):
             found.append(may_be_followed(lost, may_precede=followed))
         return any(found)
 
+    def is_of_older_state(self, batch: str) -> bool:
+        """Return whether a batch was prepared before an older copy of the state was accepted.
+
+        A copy that was used later may have sent the batch.
+
+        Args:
+            batch: Id of the batch.
+        """
+        query = "SELECT 1 FROM batches, acceptances WHERE batches.id = ? AND batches.no <= last_batch LIMIT 1"
+        return bool(self._rows(query, [batch]))
+
     def _sent_since(self, event: int, but: str, names: Sequence[str]) -> bool:
         """Return whether another batch of a job was sent, or is being sent, since an event."""
         marks = ", ".join("?" * len(names))

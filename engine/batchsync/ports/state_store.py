@@ -251,6 +251,14 @@ class StateStore(Protocol):
         """Return the greatest attempt of any batch of this job and content; 0 if there is none."""
         ...
 
+    def is_of_older_state(self, batch: str) -> bool:
+        """Return whether a batch was prepared before an older copy of the state was accepted, which may have sent it.
+
+        Args:
+            batch: Id of the batch.
+        """
+        ...
+
     def may_be_followed(self, batch: str, names: Collection[str] = ()) -> bool:
         """Return whether runs that a restored state lacks may have sent rows of a batch again, in later versions.
 

@@ -62,6 +62,7 @@ class Downloads:
     Attributes:
         results: Results of accepted rows.
         errors: Row log of refused rows.
+        unprocessed: Input columns of the rows that the vendor did not process.
         errors_missing: Whether the vendor reports failed rows and returns no row log.
         errors_empty: Whether the vendor names a row log, and the document has no bytes.
         failed: Number of failed rows that the vendor counts; None if it does not count them.
@@ -70,6 +71,7 @@ class Downloads:
 
     results: Path | None = None
     errors: Path | None = None
+    unprocessed: Path | None = None
     errors_missing: bool = False
     errors_empty: bool = False
     failed: int | None = None
@@ -98,8 +100,13 @@ class Vendor(Protocol):
     AllocationExpiredError.
     """
 
-    def describe(self, target: Mapping[str, str]) -> TargetFacts:
-        """Check the credentials and describe a job's target. Repeatable."""
+    def describe(self, target: Mapping[str, str], mode: str = "") -> TargetFacts:
+        """Check the credentials and describe a job's target. Repeatable.
+
+        Args:
+            target: Values of `target:` by key.
+            mode: Mode of the job, which the parameters of the target may depend on.
+        """
         ...
 
     def allocate(self, idempotency_key: IdempotencyKey, file: BatchFile, params: Mapping[str, str]) -> Allocation:
@@ -116,12 +123,15 @@ class Vendor(Protocol):
         """Return the allocation made under this idempotency key, or None. Without a URL it takes no file."""
         ...
 
-    def upload(self, allocation: Allocation, file: BatchFile) -> None:
+    def upload(self, allocation: Allocation, file: BatchFile) -> Allocation | None:
         """Upload the whole file, or nothing.
 
         Args:
             allocation: The allocation.
             file: The batch file; its `path` is a local file during this call, elsewhere a location.
+
+        Returns:
+            The allocation to poll by if the response names another one, else None.
         """
         ...
 

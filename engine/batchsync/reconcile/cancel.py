@@ -53,11 +53,12 @@ def cancel(batch: Batch, context: JobContext | None, services: Services, reason:
     if needs_vendor(batch) and not same_account(batch, context):
         account_changed = account_changed_error(batch, context)
         raise account_changed
-    if (batch.parked_from or batch.phase) is not Phase.SUBMITTED or batch.allocation is None:
+    allocation = batch.vendor_allocation
+    if (batch.parked_from or batch.phase) is not Phase.SUBMITTED or allocation is None:
         too_late = _too_late(batch, context)
         raise too_late
     try:
-        context.vendor.cancel(batch.allocation)
+        context.vendor.cancel(allocation)
     except VendorError as failure:
         raise UnavailableError(
             f"the vendor did not cancel batch {batch.id}: {failure.reason}", hint=_next_command(batch, context)
@@ -80,9 +81,11 @@ def _has_empty_allocation(batch: Batch, context: JobContext) -> bool:
     has_allocation = phase in (Phase.ALLOCATED, Phase.UPLOADED)
     if batch.pending_intent in (Verb.UPLOAD, Verb.COMMIT) or not (by_key or has_allocation):
         return False
+    if has_allocation and (context.policy.unreported_before_commit or not context.policy.allocates):
+        return True
     try:
         idempotency_key = naming.idempotency_key(batch.job, batch.file.digest, batch.attempt)
-        allocation = context.vendor.find(idempotency_key, batch.target) if by_key else batch.allocation
+        allocation = context.vendor.find(idempotency_key, batch.target) if by_key else batch.vendor_allocation
         empty = allocation is None or is_empty(allocation, context)
     except VendorError as failure:
         if by_key and batch.pending_intent is None:

@@ -65,8 +65,9 @@ def _collect(batch: Batch, counts: OutcomeCounts, context: JobContext, services:
     asked = replace(batch, verdict=status.verdict, vendor_status=status.vendor_status)
     folder = collected.new_results_dir(services.paths.collected(batch))
     downloads = Downloads(doubt=doubt_of(batch, context, services))
-    if not downloads.doubt and batch.allocation is not None and status.verdict in VERDICTS_WITH_ROW_LOG:
-        downloads = context.vendor.collect(batch.allocation, status.verdict, folder)
+    allocation = batch.vendor_allocation
+    if not downloads.doubt and allocation is not None and status.verdict in VERDICTS_WITH_ROW_LOG:
+        downloads = context.vendor.collect(allocation, status.verdict, folder)
     keys = services.store.unknown_keys(batch.id)
     verdicts = services.data.join_outcomes(asked, context.rules, downloads, folder, keys)
     if not verdicts.counts.total:
@@ -95,9 +96,10 @@ def _finished(batch: Batch, context: JobContext) -> Finished:
     """Return the vendor's verdict: as it is known, or, of a lost batch, as the vendor now reports it."""
     if batch.verdict in VERDICTS_WITH_ROW_LOG and batch.verdict is not None:
         return Finished(batch.verdict, batch.vendor_status)
-    if batch.allocation is None:
+    allocation = batch.vendor_allocation
+    if allocation is None:
         raise UnavailableError(f"batch {batch.id} has no allocation to ask its vendor about")
-    status = context.vendor.poll(batch.allocation)
+    status = context.vendor.poll(allocation)
     if isinstance(status, Finished) and status.verdict is not Verdict.LOST:
         return status
     raise UnavailableError(

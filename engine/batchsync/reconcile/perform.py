@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 
 _NO_URL = "the vendor returned no upload URL for the allocation"
+_OLDER_STATE = "the state is an older copy, and this vendor cannot be asked whether the batch was sent from a newer one"
 _NOT_SENT_HINT = (
     "nothing was sent; restore the state folder, or cancel the batch with `batchsync cancel` and sync again"
 )
@@ -108,6 +109,8 @@ def _perform(step: steps.Step, batch: Batch, context: JobContext, services: Serv
     clock, vendor = services.clock, context.vendor
     idempotency_key = naming.idempotency_key(batch.job, batch.file.digest, batch.attempt)
     match step:
+        case steps.Allocate() | steps.Commit() if reason := _possibly_sent_before(step, batch, context, services):
+            return events.Parked(at=clock.now(), reason=reason)
         case steps.Allocate():
             allocation = vendor.allocate(idempotency_key, batch.file, batch.target)
             return events.Allocated(at=clock.now(), allocation=allocation)
@@ -126,13 +129,17 @@ def _perform(step: steps.Step, batch: Batch, context: JobContext, services: Serv
                 )
             return _look_into(found, _NO_URL, context, services)
         case steps.DropAllocation(reason=reason, verb=verb):
-            if batch.allocation is None:
+            dropped = batch.vendor_allocation
+            # What waits for a commit with an id of its own cannot be asked about, and is not processed.
+            if dropped is None or context.policy.unreported_before_commit:
                 return events.AllocationLost(at=clock.now(), reason=reason, verb=verb)
-            return _look_into(replace(batch.allocation, url=None), reason, context, services, verb=verb)
+            return _look_into(replace(dropped, url=None), reason, context, services, verb=verb)
         case steps.Upload():
             with _opened_batch_file(batch, services.objects) as file:
-                vendor.upload(_allocation(batch), file)
-            return events.Stored(at=clock.now()) if context.policy.commits else events.Uploaded(at=clock.now())
+                named = vendor.upload(_allocation(batch), file)
+            if context.policy.commits:
+                return events.Stored(at=clock.now())
+            return events.Uploaded(at=clock.now(), allocation=named)
         case steps.FindFile():
             return _find_file(batch, context, services)
         case steps.Commit():
@@ -251,6 +258,15 @@ def _look_into(
     return events.Allocated(at=now, allocation=allocation)
 
 
+def _possibly_sent_before(
+    step: steps.Allocate | steps.Commit, batch: Batch, context: JobContext, services: Services
+) -> str:
+    """Return why a batch may have been sent from a newer copy of the state; empty if the vendor would recognize it."""
+    policy = context.policy
+    askable = policy.recognizes_batches if isinstance(step, steps.Allocate) else not policy.unreported_before_commit
+    return "" if askable or not services.store.is_of_older_state(batch.id) else _OLDER_STATE
+
+
 def _find_file(batch: Batch, context: JobContext, services: Services) -> events.Event:
     """Query whether the upload in doubt arrived: unless the allocation is empty, the vendor took the file."""
     if not is_empty(_allocation(batch), context):
@@ -260,8 +276,8 @@ def _find_file(batch: Batch, context: JobContext, services: Services) -> events.
 
 def _commit(batch: Batch, context: JobContext, services: Services) -> events.Committed:
     """Commit the upload, unless it is committed already: the journal may have been restored from an older backup."""
-    allocation = _allocation(batch)
-    if not context.policy.commit_repeatable and not is_empty(allocation, context):
+    allocation, policy = _allocation(batch), context.policy
+    if not (policy.commit_repeatable or policy.unreported_before_commit) and not is_empty(allocation, context):
         return events.Committed(at=services.clock.now())
     committed = context.vendor.commit(allocation, batch.file)
     return events.Committed(at=services.clock.now(), allocation=committed)
@@ -322,13 +338,14 @@ def collect(batch: Batch, context: JobContext | None, services: Services) -> eve
 
 def _rejections(batch: Batch, context: JobContext, folder: Path) -> Downloads:
     """Return the row log of a batch that a person declared delivered, if its vendor has one: it may reject rows."""
-    if batch.allocation is None or not same_account(batch, context):
+    allocation = batch.vendor_allocation
+    if allocation is None or not same_account(batch, context):
         return Downloads()
     # The person's word stands where the vendor does not answer.
     with suppress(VendorError):
-        status = context.vendor.poll(batch.allocation)
+        status = context.vendor.poll(allocation)
         if isinstance(status, Finished) and status.verdict in VERDICTS_WITH_ROW_LOG:
-            return context.vendor.collect(batch.allocation, status.verdict, folder)
+            return context.vendor.collect(allocation, status.verdict, folder)
     return Downloads()
 
 
@@ -369,7 +386,8 @@ def _not_applied_event(verb: Verb, reason: str, now: datetime) -> events.NotAppl
 
 
 def _allocation(batch: Batch) -> Allocation:
-    if batch.allocation is None:
+    allocation = batch.vendor_allocation
+    if allocation is None:
         message = f"batch {batch.id} is {batch.phase.label} and has no allocation"
         raise AssertionError(message)
-    return batch.allocation
+    return allocation

@@ -106,7 +106,7 @@ def _describe_with_retries(context: JobContext, services: Services, ends_at: dat
     attempts = 0
     while True:
         try:
-            return context.vendor.describe(context.job.target)
+            return context.vendor.describe(context.job.target, context.job.mode)
         except VendorError as failure:
             attempts += 1
             vendor_retry_at = failure.retry_at if isinstance(failure, RetryableError) else None

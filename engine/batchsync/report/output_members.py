@@ -378,6 +378,8 @@ OBJECTS: dict[str, Members] = {
         "name": ("text", "Key of a connection."),
         "title": ("text", "What it chooses."),
         "default": ("text?", "Value of a connection without the key; null if it may be left open."),
+        "takes": ("text", "What a value is: value (one of those listed), member_sets or attributes."),
+        "meaning": ("text", "What it does; empty if values are listed."),
         "values": ("{text}", "Allowed values, and what each means."),
         "source": ("text", "Document that states the choice."),
     },

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batchsync.core.record_text import member_text, members, mode_notes
-from batchsync.core.vendor_rules import DefaultOutcome
+from batchsync.core.vendor_rules import DefaultOutcome, JoinedBy
+from batchsync.core.vendor_settings import Takes
 from batchsync.report.text_format import Style, escape_controls, format_duration, markdown, markdown_table, size
 
 if TYPE_CHECKING:
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 _WIDTH = 80
 #: Width of the first column of the text output.
 _NAMES = 22
+_NAMED_BY = {
+    JoinedBy.REF: "by our reference in each record",
+    JoinedBy.ROW: "by its number in the batch file",
+    JoinedBy.KEY: "by its key",
+    JoinedBy.INPUTS: "by the values of its columns",
+}
 _MEANINGS = {
     "running": "the vendor works on it: asked again",
     "empty": "the vendor has no file yet",
@@ -29,6 +36,7 @@ _MEANINGS = {
     "cancelled": "cancelled before it was processed: no row was applied",
     "expired": "expired at the vendor: its results are gone",
 }
+_FORMS = {Takes.MEMBER_SETS: "lists of members", Takes.ATTRIBUTES: "a file"}
 _ANSWERS = {
     "ok": "applied",
     "expired": "the signed URL has expired: a new one is requested",
@@ -205,6 +213,9 @@ class VendorReport:
             for item in setting.values:
                 default = " (default)" if item.value == setting.default else ""
                 yield setting.name, f"{item.value}{default}", item.meaning, setting.source
+            if not setting.values:
+                needs = "".join(f"; needs {name}: {value}" for name, value in setting.needs.items())
+                yield setting.name, _FORMS[setting.takes], f"{setting.meaning}{needs}", setting.source
 
     def _modes(self) -> Iterator[tuple[str, ...]]:
         rules = self.details.rules
@@ -230,7 +241,7 @@ class VendorReport:
 
     def _row_log(self) -> Iterator[str]:
         log = self.details.rules.row_log
-        by = "by our reference in each record" if log.joined_by == "ref" else "by the values of its columns"
+        by = _NAMED_BY[log.joined_by]
         is_accepted = log.default_outcome is DefaultOutcome.ACCEPTED
         yield f"A rejected row is found {by}; a row that is not listed is {'accepted' if is_accepted else 'unknown'}."
         for name, meaning in (
@@ -258,6 +269,8 @@ def _setting_data(setting: Setting) -> dict[str, object]:
         "name": setting.name,
         "title": setting.title,
         "default": setting.default or None,
+        "takes": setting.takes.value,
+        "meaning": setting.meaning,
         "values": {item.value: item.meaning for item in setting.values},
         "source": setting.source,
     }

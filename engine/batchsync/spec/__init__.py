@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from batchsync.spec.starters import starter_files, starter_vendors
     from batchsync.spec.update_tests import Expectation, with_expectations
     from batchsync.spec.vendor_details import load_vendor_details
+    from batchsync.spec.vendor_mocks import mock_sources, named_source
     from batchsync.spec.vendor_spec import available_vendors, load_vendor
 
 __all__ = [
@@ -40,6 +41,8 @@ __all__ = [
     "load",
     "load_vendor",
     "load_vendor_details",
+    "mock_sources",
+    "named_source",
     "outline_of",
     "read_text",
     "relations_of",
@@ -70,6 +73,8 @@ _MODULES = {
     "jobs_schema_text": "json_schema",
     "load": "jobs_file",
     "load_vendor_details": "vendor_details",
+    "mock_sources": "vendor_mocks",
+    "named_source": "vendor_mocks",
     "outline_of": "outline",
     "relations_of": "dbt_manifest",
     "render_problem": "problem_text",

@@ -10,18 +10,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batchsync.core.mapping import Array, Each, Expression, Literal, Object
-from batchsync.core.record_schema import Kind
+from batchsync.core.record_schema import Kind, Rule
 from batchsync.spec.check_literal import Objection, literal_objection
 from batchsync.util.patterns import contains_pattern
 from batchsync.util.suggestions import one_of, quoted
 
 if TYPE_CHECKING:
     from batchsync.core.mapping import Node, Place
-    from batchsync.core.record_schema import Extra, RecordSchema, Rule
+    from batchsync.core.record_schema import Extra, RecordSchema
     from batchsync.spec.problems import Problems
 
 #: Text that is an expression but for its `=`: a call of a function.
 _CALL = re.compile(r"\s*[A-Za-z_]\w*\s*\(.*\)\s*", re.DOTALL)
+_ANY_VALUE = Rule(kind=Kind.SCALAR)
 _SCALARS = frozenset({Kind.STRING, Kind.INTEGER, Kind.NUMBER, Kind.BOOLEAN, Kind.SCALAR})
 
 
@@ -36,6 +37,7 @@ class RecordCheck:
         problems: Receives the problems.
         places: Place of each key by path, including keys whose value was invalid and is in no mapping; () is the
             record itself. Paths that are missing here take the place of their value.
+        allow_unknown: Whether members that the record schema lacks are allowed.
     """
 
     schema: RecordSchema
@@ -43,6 +45,7 @@ class RecordCheck:
     flat: bool
     problems: Problems
     places: dict[tuple[str, ...], Place]
+    allow_unknown: bool = False
 
     def check(self, record: Object) -> None:
         """Report everything in the record that the vendor would refuse."""
@@ -54,6 +57,8 @@ class RecordCheck:
         self._conditions(record, present)
 
     def _node(self, node: Node, rule: Rule, path: tuple[str, ...]) -> None:
+        if rule.kind is Kind.ANY:
+            return
         if isinstance(node, Each):
             self._node(node.item, rule, path)
         elif isinstance(node, Literal):
@@ -95,6 +100,10 @@ class RecordCheck:
             )
 
     def _unknown(self, name: str, node: Node, known: tuple[str, ...], path: tuple[str, ...]) -> None:
+        if self.allow_unknown:
+            if self.flat and not isinstance(node, Literal | Expression):
+                self._kind(node.place, "an object or a list", _ANY_VALUE, path)
+            return
         kind = "column" if self.flat else "member"
         within = f" in {quoted(path[-2])}" if len(path) > 1 else ""
         self.problems.add(
@@ -113,8 +122,19 @@ class RecordCheck:
                 f"invalid attribute name {quoted(name)}",
                 f"a name that matches {extra.pattern}",
             )
-        if not isinstance(node, Literal | Expression):
+        if extra.known is not None and name not in extra.known:
+            parent = [item for item in path[:-1] if not item.isdigit()]
+            self.problems.add(
+                "unknown_member",
+                self._place(path, node),
+                f"the attributes file of the connection has no {quoted(name)} in {quoted('.'.join(parent))}",
+                one_of(extra.known) or "no attribute",
+                self.problems.suggest(name, extra.known),
+            )
+        elif not isinstance(node, Literal | Expression) and extra.kind is not Kind.ANY:
             self.problems.add("kind", node.place, f"{quoted(name)} is an object or a list", "a single value")
+        elif isinstance(node, Literal) and extra.known is not None:
+            self._literal(node, extra.rule(name), path)
 
     def _literal(self, node: Literal, rule: Rule, path: tuple[str, ...]) -> None:
         if rule.kind not in _SCALARS:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from batchsync.core.connection import Connection
 from batchsync.core.storage_location import STORAGE_FORMS, host_matches, objection_to_declared
 from batchsync.errors import BatchsyncError, SpecError
-from batchsync.spec.compile_settings import compile_settings
+from batchsync.spec.compile_settings import SettingsCompiler
 from batchsync.spec.credentials import FORMS, PROXY_FORMS, credential_objection, proxy_objection, secret_paths
 from batchsync.spec.interpolate import TypedEntry, TypedMap, TypedSeq, Value
 from batchsync.spec.located_yaml import Broken
@@ -157,9 +157,9 @@ class ConnectionCompiler:
         model = validated.model
         rules, vendor = self._vendor(entry.value, validated)
         others = [item for item in entry.value.entries if item.key not in ConnectionModel.model_fields]
-        settings = compile_settings(others, rules.settings if rules else (), self._problems)
-        if rules is not None and settings:
-            rules = self._vendors.configured(rules, vendor, settings, entry.start, self._problems)
+        settings = SettingsCompiler(self._folder, self._problems, self._fence).compile(others, rules)
+        if rules is not None and settings.values:
+            rules = self._vendors.configured(rules, vendor, settings.values, entry.start, self._problems)
         base_url = model.base_url or (rules.default_base_url if rules else None) or ""
         if rules is not None and validated.valid("base_url"):
             self._base_url(base_url, rules, entry, entry.value.get("base_url"))
@@ -184,7 +184,8 @@ class ConnectionCompiler:
             deadline=model.deadline,
             retry_for=model.retry_for,
             in_flight=model.in_flight,
-            settings=settings,
+            settings=settings.values,
+            setting_files=tuple(settings.files),
             renamed_from=model.renamed_from or (),
             place=self._problems.source.place(entry.start),
         )

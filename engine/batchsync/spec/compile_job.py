@@ -239,6 +239,7 @@ class _JobBuilder:
                 flat=rules.file.format.value == "csv",
                 problems=self.compiler.problems,
                 places=places_of(written.value, written.start, self.compiler.problems),
+                allow_unknown=self.validated.model.allow_unknown,
             ).check(record)
         return record
 
@@ -296,6 +297,7 @@ class _JobBuilder:
             lookup=self._is_lookup(rules),
             since=self._sends_since,
             chained=source.job is not None,
+            allow_unknown=self.validated.model.allow_unknown,
             problems=self.compiler.problems,
         ).compile(self.validated.model.on_removed, node, record)
         if found is None:

@@ -39,6 +39,7 @@ class RemovalCompiler:
         lookup: Whether the job is a lookup.
         since: Whether the job sends rows by `since`.
         chained: Whether the source is another job.
+        allow_unknown: Whether records may have members that the record schema lacks.
         problems: Receives the problems.
     """
 
@@ -48,6 +49,7 @@ class RemovalCompiler:
     lookup: bool
     since: bool
     chained: bool
+    allow_unknown: bool
     problems: Problems
 
     def compile(self, written: str | RemovalModel, node: Typed, record: Object | None) -> Removal | None:
@@ -181,7 +183,14 @@ class RemovalCompiler:
         if self.schema is None:
             return
         flat = self.rules.file.format.value == "csv"
-        RecordCheck(schema=self.schema, mode=mode, flat=flat, problems=problems, places=places).check(record)
+        RecordCheck(
+            schema=self.schema,
+            mode=mode,
+            flat=flat,
+            problems=problems,
+            places=places,
+            allow_unknown=self.allow_unknown,
+        ).check(record)
 
     def _uses_key_only(self, node: Node) -> bool:
         """Return whether a member uses key columns only."""

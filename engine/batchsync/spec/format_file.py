@@ -49,6 +49,7 @@ _JOB = (
     "send",
     "on_removed",
     "on_null",
+    "allow_unknown",
     "depends_on",
     "schedule",
     "guards",

@@ -153,8 +153,18 @@ def _vendors(declared: DeclaredNames | None) -> dict[str, VendorRules]:
 
 
 def jobs_schema_text(declared: DeclaredNames | None = None) -> str:
-    """Return the content of `specs/batchsync_specs/jobs.schema.json`, or of the schema of a jobs file."""
-    return json.dumps(jobs_schema(declared), indent=1, ensure_ascii=False) + "\n"
+    """Return the content of `specs/batchsync_specs/jobs.schema.json`, or of the schema of a jobs file.
+
+    Each definition is one line: editors load the file often, and blanks would be half of it.
+    """
+    schema = jobs_schema(declared)
+    definitions = ",\n".join(f"{_compact(name)}:{_compact(item)}" for name, item in schema.pop("$defs").items())
+    rest = ",\n".join(f"{_compact(name)}:{_compact(item)}" for name, item in schema.items())
+    return f'{{{rest},\n"$defs":{{\n{definitions}\n}}}}\n'
+
+
+def _compact(node: Any) -> str:
+    return json.dumps(node, ensure_ascii=False, separators=(",", ":"))
 
 
 def _without_nulls(node: Any) -> Any:

@@ -110,7 +110,7 @@ def _object(rule: Rule, mode: str, *, flat: bool, only: Iterable[str] | None = N
     found["additionalProperties"] = False
     if rule.extra is not None:
         scalars = all(inner.kind not in {Kind.OBJECT, Kind.ARRAY} for _, inner in rule.fields) and not item
-        found |= _extra(rule.extra, _SCALAR if scalars else _ANY)
+        found |= _extra(rule.extra, _SCALAR if scalars and rule.extra.kind is not Kind.ANY else _ANY)
         if hidden := [name for name, _ in rule.fields if only is not None and name not in only]:
             found["propertyNames"] = {"not": {"enum": hidden}}
     return found
@@ -129,6 +129,8 @@ def _member(rule: Rule, mode: str, *, flat: bool) -> Schema:
 
 
 def _value(rule: Rule, mode: str, *, flat: bool) -> Schema:
+    if rule.kind is Kind.ANY:
+        return _SCALAR if flat else _ANY
     if flat or rule.kind is Kind.SCALAR:
         # Objects and lists are refused; literals of the other kinds as below.
         return _SCALAR if rule.kind in {Kind.SCALAR, Kind.OBJECT, Kind.ARRAY} else literal_schema(rule, mode)

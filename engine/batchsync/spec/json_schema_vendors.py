@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from batchsync.core.vendor_rules import FileFormat, Sends
+from batchsync.core.vendor_settings import Takes
 from batchsync.spec.json_schema_records import record_schema
 from batchsync.spec.json_schema_rules import LOCAL_HOSTS, REFERENCE, equals, has, lacks, or_reference, when
 from batchsync.spec.json_schema_sharing import share_parts
@@ -67,7 +68,9 @@ class VendorConditions:
         for name, rules in self._vendors.items():
             keys = (*self._definitions["ConnectionModel"]["properties"], *(item.name for item in rules.settings))
             self._definitions[f"{name}.connection"] = _connection(rules, keys)
-            self._definitions[f"{name}.job"] = self._job(rules)
+            self._definitions[f"{name}.job"] = self._job(rules, rules.schemas)
+            if _deciding(rules):
+                self._definitions[f"{name}.configured"] = self._job(rules, rules.loosest_schemas, "configured")
             own = [item for item in self._definitions if item.startswith(f"{name}.")]
             share_parts(self._definitions, own, f"{name}.part")
         model = self._definitions["ConnectionModel"]
@@ -108,24 +111,40 @@ class VendorConditions:
             # A folder may have a vendor of the name of a bundled one, whose definitions are not its own.
             if rules is not None and self._vendors.get(rules.name) is rules:
                 condition = {"properties": {"target": equals("connection", connection)}, **has("target")}
-                yield {}, when(condition, {"$ref": f"#/$defs/{rules.name}.job"})
+                for guard, job in self._jobs_of(rules):
+                    yield guard, when(condition, job)
+
+    def _jobs_of(self, rules: VendorRules) -> Iterator[tuple[Schema, Schema]]:
+        """Yield the schemas of jobs of a vendor, each with the condition on the file.
+
+        If a connection of the file has a setting that changes records, records are of the schema that fits any values.
+        """
+        job = {"$ref": f"#/$defs/{rules.name}.job"}
+        if not (names := _deciding(rules)):
+            yield {}, job
+            return
+        plain = {"properties": {"connections": {"additionalProperties": lacks(*names)}}}
+        yield plain, job
+        yield {"not": plain}, {"$ref": f"#/$defs/{rules.name}.configured"}
 
     def _by_keys(self) -> Iterator[tuple[Schema, Schema]]:
         """Yield the rules of jobs by what a file shows, each with the condition on the file."""
-        for name in self._vendors:
-            yield _accounts(name), {"$ref": f"#/$defs/{name}.job"}
+        for name, rules in self._vendors.items():
+            for guard, job in self._jobs_of(rules):
+                yield {"allOf": [_accounts(name), guard]}, job
         if len(self._vendors) > 1:
             keys = {name: dict(rules.target_keys) for name, rules in self._vendors.items()}
             needed = [has(*(key for key, required in found.items() if required)) for found in keys.values()]
             several = {"allOf": [_accounts(*self._vendors), *({"not": _accounts(name)} for name in self._vendors)]}
             target: Schema = {"anyOf": needed}
-            if all("schema" in found for found in keys.values()):
-                names = sorted({name for rules in self._vendors.values() for name in rules.schemas})
+            named = (rules for rules in self._vendors.values() if "schema" in rules.target_keys)
+            if names := sorted({name for rules in named for name in rules.schemas}):
                 target["properties"] = {"schema": or_reference({"enum": names})}
             yield several, {"properties": {"target": target}}
-            for name, rules in self._vendors.items():
-                for condition in self._signs(rules):
-                    yield several, when(condition, {"$ref": f"#/$defs/{name}.job"})
+            for rules in self._vendors.values():
+                for guard, job in self._jobs_of(rules):
+                    for condition in self._signs(rules):
+                        yield {"allOf": [several, guard]}, when(condition, job)
 
     def _signs(self, rules: VendorRules) -> Iterator[Schema]:
         """Yield conditions on a job that only jobs of a vendor can meet."""
@@ -140,8 +159,14 @@ class VendorConditions:
             target = {**equals("schema", *own), **lacks(*unlike)} if unlike else equals("schema", *own)
             yield {"properties": {"target": target}, **has("target")}
 
-    def _job(self, rules: VendorRules) -> Schema:
-        """Return the schema of a job of a vendor."""
+    def _job(self, rules: VendorRules, schemas: Mapping[str, RecordSchema], suffix: str = "") -> Schema:
+        """Return the schema of a job of a vendor.
+
+        Args:
+            rules: Rules of the vendor.
+            schemas: Its record schemas.
+            suffix: Suffix of the names of their definitions.
+        """
         keys = ["connection", *rules.target_keys]
         known: Schema = {"schema": or_reference({"enum": [*rules.schemas]})} if "schema" in rules.target_keys else {}
         target = {
@@ -157,7 +182,7 @@ class VendorConditions:
             when(equals("mode", *others), lacks("results")),
         ]
         if rules.schemas:
-            found += [self._record(rules, rules.schemas[name]) for name in rules.schemas]
+            found += [self._record(rules, schemas[name], suffix) for name in rules.schemas]
         else:
             found.append({"properties": {"on_removed": _removals(rules.removal_modes)}})
         return {
@@ -166,20 +191,22 @@ class VendorConditions:
             "allOf": found,
         }
 
-    def _record(self, rules: VendorRules, schema: RecordSchema) -> Schema:
+    def _record(self, rules: VendorRules, schema: RecordSchema, suffix: str) -> Schema:
         """Return the condition of the jobs of a record schema: its modes, records and removals."""
         flat = rules.file.format is FileFormat.CSV
-        records = {mode: self._define(rules, schema, mode, flat=flat) for mode in ("", *schema.modes)}
+        records = {mode: self._define(rules, schema, mode, suffix, flat=flat) for mode in ("", *schema.modes)}
         modes = [mode for mode in rules.modes if mode in schema.modes]
         removals = [mode for mode in rules.removal_modes if mode in schema.modes]
         by_mode = [when(equals("mode", mode), {"properties": {"record": records[mode]}}) for mode in modes]
         removal = [when(equals("mode", mode), {"properties": {"record": records[mode]}}) for mode in removals]
-        then = {
-            "properties": {
-                "mode": or_reference({"enum": modes}),
-                "on_removed": _removals(removals, removal),
-            },
+        # With allow_unknown, a record may have any member.
+        known: Schema = {
+            "properties": {"on_removed": when({"type": "object"}, {"allOf": removal})} if removal else {},
             **when(equals("mode", *modes), {"allOf": by_mode}, {"properties": {"record": records[""]}}),
+        }
+        then = {
+            "properties": {"mode": or_reference({"enum": modes}), "on_removed": _removals(removals)},
+            **when(lacks("allow_unknown"), known),
         }
         named = equals("schema", schema.name)
         if schema.name == rules.default_schema:
@@ -188,11 +215,11 @@ class VendorConditions:
             named = {}
         return when({"properties": {"target": named}, **has("target")}, then)
 
-    def _define(self, rules: VendorRules, schema: RecordSchema, mode: str, *, flat: bool) -> Schema:
+    def _define(self, rules: VendorRules, schema: RecordSchema, mode: str, suffix: str, *, flat: bool) -> Schema:
         """Return a reference to the schema of a record, which is defined once for all modes that are alike."""
         found = record_schema(schema, mode, flat=flat)
         text = f"{rules.name} {json.dumps(found)}"
-        name = self._names.setdefault(text, ".".join(filter(None, (rules.name, schema.name, mode))))
+        name = self._names.setdefault(text, ".".join(filter(None, (rules.name, schema.name, mode, suffix))))
         self._definitions.setdefault(name, {"title": f"Record {schema.name} of {rules.name}", **found})
         return {"$ref": f"#/$defs/{name}"}
 
@@ -201,11 +228,9 @@ def _ignored() -> Schema:
     return or_reference({"const": "ignore"})
 
 
-def _removals(modes: Any, records: list[Schema] | None = None) -> Schema:
-    """Return the schema of `on_removed` with these removal modes, and conditions on the records of a mapping."""
+def _removals(modes: Any) -> Schema:
+    """Return the schema of `on_removed` with these removal modes."""
     mapping: Schema = {"properties": {"mode": or_reference({"enum": [*modes]})}}
-    if records:
-        mapping["allOf"] = records
     return when({"type": "object"}, mapping, or_reference({"enum": ["ignore", *modes]}))
 
 
@@ -244,8 +269,20 @@ def _connection(rules: VendorRules, keys: tuple[str, ...]) -> Schema:
     return found
 
 
+def _deciding(rules: VendorRules) -> tuple[str, ...]:
+    """Return the settings of a vendor that change its record schemas."""
+    return tuple(item.name for item in rules.settings if item.changed_records)
+
+
 def _setting(setting: Setting) -> Schema:
     """Return the schema of a setting of a vendor. A value such as 2.1 may be written without quotes."""
+    needs = "".join(f" Needs {name}: {value}." for name, value in setting.needs.items())
+    described: Schema = {"title": setting.title, "description": f"{setting.meaning}.{needs}"}
+    if setting.takes is Takes.MEMBER_SETS:
+        names: Schema = {"type": "array", "minItems": 1, "items": {"type": "string"}}
+        return {**described, "type": "array", "minItems": 1, "items": names, "examples": [[["email"]]]}
+    if setting.takes is Takes.ATTRIBUTES:
+        return {**described, "type": "string", "minLength": 1, "examples": [f"{setting.name}.yaml"]}
     meanings = "; ".join(f"{item.value}: {item.meaning}" for item in setting.values)
     forms = [form for value in setting.choices for form in dict.fromkeys((value, _unquoted(value)))]
     return or_reference(

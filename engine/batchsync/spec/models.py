@@ -199,6 +199,13 @@ class JobModel(Strict):
         "vendor documents how.",
         examples=["leave_out"],
     )
+    allow_unknown: bool = Field(
+        default=False,
+        title="Allow unknown members",
+        description="Whether the record may have members that the record schema of the vendor lacks; they are sent as "
+        "they are. Attributes that the connection's attributes file lacks are refused nevertheless.",
+        examples=[True],
+    )
     renamed_from: types.FormerNames | None = Field(
         None,
         title="Renamed from",

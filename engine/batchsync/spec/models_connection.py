@@ -15,7 +15,8 @@ class ConnectionModel(Strict):
 
     vendor: types.Text = Field(
         title="Vendor spec",
-        description="Name of a bundled or installed vendor, or a folder with a vendor.yaml.",
+        description="Name of a bundled or installed vendor, or a folder with a vendor.yaml. Further keys of the "
+        "connection are the settings of the vendor, which `batchsync vendors NAME` lists.",
         examples=["sitecore-cdp", "motorweb-bdp"],
     )
     base_url: types.Text | None = Field(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from batchsync.errors import UsageError
 from batchsync.spec.json_schema import SCHEMA_FILE, jobs_schema_text
-from batchsync.spec.vendor_spec import available_vendors
+from batchsync.spec.vendor_spec import available_vendors, load_vendor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,7 +57,7 @@ def starter_files(vendors: Sequence[str] = ()) -> Mapping[str, str]:
     """Return the files of a new deployment.
 
     Args:
-        vendors: Names of the vendors; empty for all that have a starter.
+        vendors: Names of the vendors; empty for those that `init` includes.
 
     Returns:
         Text by relative path, `jobs.yaml` last.
@@ -69,7 +69,7 @@ def starter_files(vendors: Sequence[str] = ()) -> Mapping[str, str]:
     for name in vendors:
         if name not in known:
             raise UsageError(f"no starter for vendor {name}", hint=f"vendors with a starter: {', '.join(known)}")
-    chosen = [name for name in known if not vendors or name in vendors]
+    chosen = [name for name in known if (name in vendors if vendors else load_vendor(name).in_init)]
     samples = {
         f"{DATA_FOLDER}/{path.name}": path.read_text(encoding="utf-8")
         for name in chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from batchsync.core.vendor_calls import (
     Download,
     ErrorsRules,
     Limits,
+    ListItem,
+    Pages,
     ResponseRule,
 )
 from batchsync.core.vendor_rules import ErrorLayout, FileRules, RowLogRules, TableForm, VendorRules
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from batchsync.core.record_schema import RecordSchema
     from batchsync.spec.vendor_model import (
         AuthModel,
+        BatchCallModel,
         CallModel,
         DescribeModel,
         DownloadModel,
@@ -40,18 +44,25 @@ if TYPE_CHECKING:
 PENDING_MEANINGS = frozenset({"running", "empty"})
 
 
-def compile_vendor(model: VendorModel, schemas: Mapping[str, RecordSchema], chosen: Mapping[str, str]) -> VendorRules:
+def compile_vendor(
+    model: VendorModel,
+    schemas: Mapping[str, RecordSchema],
+    loosest: Mapping[str, RecordSchema],
+    chosen: Mapping[str, str],
+) -> VendorRules:
     """Return the rules of a vendor.
 
     Args:
         model: The vendor spec, with the changes of the chosen values of its settings.
         schemas: Record schemas by name, with the same changes.
+        loosest: Record schemas by name that take what those of any values take.
         chosen: Chosen values by setting.
     """
     statuses = {status: meaning for status, meaning in model.statuses.items() if status != "source"}
     layout = model.row_log.errors.model_dump()
     for name in ("ignored_codes", "retry_codes", "already_absent_codes"):
         layout[name] = tuple(layout[name])
+    layout["only"] = {member: tuple(values) for member, values in layout["only"].items()}
     return VendorRules(
         name=model.name,
         title=model.title,
@@ -75,17 +86,24 @@ def compile_vendor(model: VendorModel, schemas: Mapping[str, RecordSchema], chos
         dialect=_dialect(model, statuses),
         default_schema=model.target.default_schema,
         non_identity_keys=tuple(model.target.non_identity_keys),
+        in_init=model.in_init,
         settings=compile_settings_of(model),
         chosen=dict(chosen),
+        loosest_schemas=loosest,
     )
 
 
 def _policy(model: VendorModel) -> Policy:
-    policy = model.policy
+    policy, calls = model.policy, {call.call: call for call in model.calls}
     return Policy(
         on_unknown_allocation=policy.on_unknown_allocation,
+        on_unknown_upload=policy.on_unknown_upload,
+        on_unknown_commit=policy.on_unknown_commit,
         allocate_repeatable=policy.allocate_repeatable,
-        commits=any(call.call is CallName.COMMIT for call in model.calls),
+        # A Python package has no calls here, and allocates.
+        allocates=not calls or CallName.ALLOCATE in calls,
+        recognizes_batches=not calls or _names_batches(calls),
+        commits=CallName.COMMIT in calls,
         commit_repeatable=policy.commit_repeatable,
         ask_after=parse_duration(policy.ask_after),
         empty_max=parse_duration(policy.empty_max),
@@ -99,6 +117,13 @@ def _policy(model: VendorModel) -> Policy:
         foreign_answers_max=policy.foreign_answers_max,
         in_flight_max=policy.in_flight_max,
     )
+
+
+def _names_batches(calls: Mapping[CallName, BatchCallModel]) -> bool:
+    """Return whether the first request about a batch carries our idempotency key."""
+    first = next((calls[name] for name in (CallName.ALLOCATE, CallName.UPLOAD) if name in calls), None)
+    sent = json.dumps([first.url, first.headers, first.json_body, first.form]) if first is not None else ""
+    return "{idempotency_key}" in sent or (CallName.ALLOCATE not in calls and "{allocation.id}" in sent)
 
 
 def _dialect(model: VendorModel, statuses: Mapping[str, str]) -> Dialect | None:
@@ -119,6 +144,7 @@ def _dialect(model: VendorModel, statuses: Mapping[str, str]) -> Dialect | None:
         counts=_call(model.counts) if model.counts else None,
         results=_download(results) if results else None,
         errors=_errors(model.errors) if model.errors else None,
+        unprocessed=_download(model.unprocessed) if model.unprocessed else None,
         results_retry_after=parse_duration(results.again) if results else timedelta(minutes=1),
         results_counter=results.counter if results else None,
         limits=_limits(limits),
@@ -140,12 +166,14 @@ def _call(model: CallModel, *, intent: bool = False) -> Call:
             for rule in model.responses
         ),
         read={name: tuple(pointers) for name, pointers in model.read.items()},
+        item=ListItem(**model.item.model_dump()) if model.item else None,
     )
 
 
 def _auth(model: AuthModel) -> AuthRules:
     return AuthRules(
         kind=model.kind,
+        base_url=model.base_url,
         headers=dict(model.headers),
         user=model.user,
         password=model.password,
@@ -178,7 +206,8 @@ def _download(model: DownloadModel) -> Download:
     return Download(
         save_as=model.save_as,
         call=_call(model.call),
-        locate=_call(model.locate) if model.locate else None,
+        locate=tuple(_call(item) for item in model.locate),
+        pages=Pages(**model.pages.model_dump()) if model.pages else None,
     )
 
 

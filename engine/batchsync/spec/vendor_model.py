@@ -6,13 +6,23 @@ import json
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
 from batchsync.core.batch import Verdict  # noqa: TC001 - pydantic evaluates annotations at run time
-from batchsync.core.policy import OnUnknownOutcome  # noqa: TC001 - the same
+from batchsync.core.policy import OnUnknownOutcome
 from batchsync.core.storage_location import is_host_pattern, is_storage_pattern
 from batchsync.core.vendor_calls import AuthKind, CallName, Endpoint, ResponseClass
-from batchsync.core.vendor_rules import ENVELOPE_PLACEHOLDERS, DefaultOutcome, FileFormat, LogFormat, Sends
+from batchsync.core.vendor_rules import (
+    ENVELOPE_PLACEHOLDERS,
+    SPLICE,
+    DefaultOutcome,
+    FileFormat,
+    JoinedBy,
+    LogFormat,
+    Reference,
+    Sends,
+)
+from batchsync.core.vendor_settings import Takes
 from batchsync.spec.record_spec import Model, Text
 from batchsync.spec.vendor_problems import BASE_URL, CALL_URL, DURATION, NAME, POINTER, SAVE_AS, SETTING
 
@@ -43,7 +53,22 @@ def _check_envelope(template: dict[str, Any] | None) -> dict[str, Any] | None:
         raise ValueError('an object with "{record}" once, as a whole value')
     if unknown := sorted(set(names) - ENVELOPE_PLACEHOLDERS):
         raise ValueError(f"placeholders {', '.join(sorted(ENVELOPE_PLACEHOLDERS))}, not {', '.join(unknown)}")
+    if SPLICE in (template or {}) and (
+        len(template or {}) == 1 or list((template or {}).items())[-1] != (SPLICE, "{record}")
+    ):
+        raise ValueError(f'{SPLICE}: "{{record}}" as the last of several members')
     return template
+
+
+def _check_pattern(pattern: str) -> str:
+    """Validate a regular expression with one group."""
+    try:
+        groups = re.compile(pattern).groups
+    except re.error:
+        groups = -1
+    if pattern and groups != 1:
+        raise ValueError("a regular expression with one group")
+    return pattern
 
 
 Host = Annotated[str, AfterValidator(_check_host)]
@@ -64,30 +89,46 @@ class ResponseModel(Documented):
     body_contains: str = ""
 
 
-class CallModel(Documented):
-    """A request. `url` is a path of the API, or a placeholder for an absolute URL."""
+class ListItemModel(Model):
+    """The item of a list in a response that is about the batch: that whose value at a pointer equals a template."""
 
-    method: Literal["GET", "PUT", "POST", "DELETE"]
+    items: Pointer
+    at: Pointer
+    equals: Text
+
+
+class CallModel(Documented):
+    """A request. `url` is a path of the API, or a placeholder for a URL of an earlier response.
+
+    `item` selects the object that the pointers of `read` apply to, in a response that lists several batches.
+    """
+
+    method: Literal["GET", "PUT", "POST", "PATCH", "DELETE"]
     url: Annotated[str, Field(pattern=CALL_URL)]
     endpoint: Endpoint = Endpoint.API
     headers: dict[Text, Text] = Field(default_factory=dict)
-    json_body: Annotated[dict[Text, str | int | bool] | None, Field(alias="json")] = None
+    json_body: Annotated[dict[Text, JsonValue] | None, Field(alias="json")] = None
     form: dict[Text, Text] | None = None
     sends_file: bool = False
     responses: list[ResponseModel] = Field(default_factory=list)
     read: dict[Text, Pointers] = Field(default_factory=dict)
+    item: ListItemModel | None = None
 
 
 class BatchCallModel(CallModel):
-    """A call about a batch; without `call: commit`, the vendor processes a file as soon as it is uploaded."""
+    """A call about a batch; without `call: commit`, the vendor processes a file as soon as it is uploaded.
+
+    Without `call: allocate` the upload is the only request of a delivery, and its response names the batch.
+    """
 
     call: CallName
 
 
 class AuthModel(Documented):
-    """Authentication of a connection."""
+    """Authentication of a connection. `base_url` is that of the token call, if it is not the one of the API."""
 
     kind: AuthKind
+    base_url: Annotated[str, Field(pattern=BASE_URL)] | None = None
     headers: dict[Text, Text] = Field(default_factory=dict)
     user: str = ""
     password: str = ""
@@ -144,6 +185,9 @@ class FileModel(Documented):
     """Format and limits of a batch file.
 
     `envelope` is the template of a JSON line, with the placeholders `{record}`, `{ref}`, `{schema}` and `{mode}`.
+    With `...: "{record}"` as its last member, the members of the record follow the others.
+    `document` is that of a JSON document, with `"{records}"` once in place of a list, and placeholders `{target.NAME}`.
+    `reference: number` makes `{ref}` the number of the record within its run.
     """
 
     format: FileFormat
@@ -152,6 +196,8 @@ class FileModel(Documented):
     bytes_max: Count | None = None
     rows_max: Count | None = None
     envelope: Annotated[dict[Text, Any] | None, AfterValidator(_check_envelope)] = None
+    document: dict[Text, Any] | None = None
+    reference: Reference = Reference.UUID
 
 
 class PolicyModel(Documented):
@@ -162,9 +208,13 @@ class PolicyModel(Documented):
     `retry_for` is how long transient failures in a row are retried, at most every `backoff_max`; default: `deadline`.
     An allocation that is reported as empty `empty_max` after its upload is asked about and may be filled again.
     `foreign_answers_max` is the number of answers of a proxy in a row after which a batch needs attention.
+    `on_unknown_upload` and `on_unknown_commit`: whether the status of a batch tells if the request arrived (ask), a
+    person decides (stop), or the upload is made again to another allocation, as nothing is processed before the commit.
     """
 
-    on_unknown_allocation: OnUnknownOutcome
+    on_unknown_allocation: OnUnknownOutcome = OnUnknownOutcome.STOP
+    on_unknown_upload: OnUnknownOutcome = OnUnknownOutcome.ASK
+    on_unknown_commit: Literal[OnUnknownOutcome.ASK, OnUnknownOutcome.STOP] = OnUnknownOutcome.ASK
     allocate_repeatable: bool = False
     commit_repeatable: bool = False
     ask_after: Duration
@@ -193,6 +243,9 @@ class ErrorLayoutModel(Model):
     items: str = ""
     inputs: str = ""
     errors: str = ""
+    ref_pattern: Annotated[str, AfterValidator(_check_pattern)] = ""
+    only: dict[Text, list[Text]] = Field(default_factory=dict)
+    code_until: str = ""
     ignored_codes: list[Text] = Field(default_factory=list)
     retry_codes: list[Text] = Field(default_factory=list)
     already_absent_codes: list[Text] = Field(default_factory=list)
@@ -209,7 +262,8 @@ class TableFormModel(Model):
 class RowLogModel(Documented):
     """How the vendor reports the outcome of each row."""
 
-    joined_by: Literal["ref", "inputs"]
+    joined_by: JoinedBy
+    first_row: Literal[0, 1] = 1
     default_outcome: DefaultOutcome
     results: bool
     errors: ErrorLayoutModel
@@ -236,12 +290,31 @@ class DescribeModel(Documented):
     params: dict[Text, Text] = Field(default_factory=dict)
 
 
+def _one_or_several(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+class PagesModel(Model):
+    """Further pages of a JSON document: `next` is where the URL of the next page is, or its cursor, sent as `param`."""
+
+    next: Pointer
+    param: str = ""
+
+
 class DownloadModel(Model):
-    """A document that is downloaded to a file."""
+    """A document that is downloaded to a file.
+
+    `locate` is one call, or several in a row, each of which may use what those before it have read, as `{found.NAME}`.
+    """
 
     save_as: Annotated[str, Field(pattern=SAVE_AS)]
     call: CallModel
-    locate: CallModel | None = None
+    locate: Annotated[
+        list[CallModel],
+        BeforeValidator(_one_or_several, json_schema_input_type=CallModel | list[CallModel]),
+        Field(min_length=1),
+    ] = Field(default_factory=list)
+    pages: PagesModel | None = None
 
 
 class ResultsModel(DownloadModel, Documented):
@@ -259,6 +332,10 @@ class ErrorsModel(Documented):
     downloads: Annotated[list[DownloadModel], Field(min_length=1)]
 
 
+class UnprocessedModel(DownloadModel, Documented):
+    """A CSV file that repeats the rows which the vendor did not process."""
+
+
 class SettingValueModel(Model):
     """A value of a setting. `changes` has the form of `vendor.yaml`, and `records` with changes of record schemas.
 
@@ -270,22 +347,33 @@ class SettingValueModel(Model):
 
 
 class SettingModel(Documented):
-    """A key of connections by which accounts of the vendor differ. Without a default, it may be left open."""
+    """A key of connections by which accounts of the vendor differ. Without a default, it may be left open.
+
+    `takes: value` lists `values`. `takes: member_sets` is a list of lists of members of the record schema `record`, of
+    which one must be complete. `takes: attributes` is a file with the attributes of the tenant. `means` describes the
+    last two. `needs` are values that other settings must have.
+    """
 
     title: Text
+    takes: Takes = Takes.VALUE
     default: str = ""
-    values: Annotated[dict[Text, SettingValueModel], Field(min_length=1)]
+    values: dict[Text, SettingValueModel] = Field(default_factory=dict)
+    record: str = ""
+    needs: dict[Text, Text] = Field(default_factory=dict)
+    means: str = ""
 
 
 class VendorModel(Documented):
     """A complete `vendor.yaml`. The blocks of the HTTP dialect are either all present or all absent.
 
     `counts` is the call whose answer has the row counts that `results` and `errors` name; by default that of the poll.
+    `in_init`: `batchsync init` without a vendor writes the starter of this one.
     """
 
     version: Literal[1]
     name: Annotated[str, Field(pattern=NAME)]
     title: Text
+    in_init: bool = False
     connection: ConnectionModel
     settings: dict[Annotated[str, Field(pattern=SETTING)], SettingModel] = Field(default_factory=dict)
     target: TargetModel
@@ -299,3 +387,4 @@ class VendorModel(Documented):
     counts: CallModel | None = None
     results: ResultsModel | None = None
     errors: ErrorsModel | None = None
+    unprocessed: UnprocessedModel | None = None

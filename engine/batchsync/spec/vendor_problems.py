@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 #: Patterns of the data files, and their descriptions.
 DURATION = r"^[0-9]{1,6}[smhd]$"
 POINTER = r"^(/[^/]*)*$"
-CALL_URL = r"^(/[!-~]*|\{(allocation|found)\.url\})$"
+CALL_URL = r"^(/[!-~]*|\{(allocation\.url|found\.[a-z_]+)\})$"
 BASE_URL = r"^https://[a-z0-9.-]+$"
 SAVE_AS = r"^[a-z]+(\.[a-z]+)+$"
 NAME = r"^[a-z0-9]+(-[a-z0-9]+)*$"
@@ -39,7 +39,7 @@ SETTING = r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$"
 _FORMS = {
     DURATION: "a number with s, m, h or d, such as 5s, 15m, 48h or 31d",
     POINTER: "a JSON pointer, such as /data/url",
-    CALL_URL: "a path such as /v2/batches, or {allocation.url} or {found.url}",
+    CALL_URL: "a path such as /v2/batches, or {allocation.url} or {found.NAME}",
     BASE_URL: "https:// and a host name without a path",
     SAVE_AS: "a lower-case file name, such as results.csv",
     NAME: "lower-case letters and digits, with - between words",

@@ -5,14 +5,18 @@ A value of a setting changes the vendor spec and its record schemas; its changes
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from batchsync.core.vendor_settings import Setting, SettingValue
+from batchsync.core.tenant_rules import with_attributes, with_identity
+from batchsync.core.vendor_settings import Setting, SettingValue, Takes
 from batchsync.spec.merged_content import merged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from batchsync.core.record_schema import RecordSchema
     from batchsync.spec.vendor_model import SettingModel, VendorModel
 
 #: Key of `changes` with changes of record schemas, by the name of the schema.
@@ -27,8 +31,19 @@ def compile_settings_of(model: VendorModel) -> tuple[Setting, ...]:
 
 
 def _setting(name: str, model: SettingModel) -> Setting:
-    values = tuple(SettingValue(value=value, meaning=item.means) for value, item in model.values.items())
-    return Setting(name=name, title=model.title, values=values, default=model.default, source=model.source)
+    records = [model.record, *(record for item in model.values.values() for record in item.changes.get(RECORDS, {}))]
+    return Setting(
+        name=name,
+        title=model.title,
+        takes=model.takes,
+        values=tuple(SettingValue(value=value, meaning=item.means) for value, item in model.values.items()),
+        default=model.default,
+        record=model.record,
+        needs=dict(model.needs),
+        meaning=model.means,
+        changed_records=frozenset(filter(None, records)),
+        source=model.source,
+    )
 
 
 def effective(model: VendorModel, chosen: Mapping[str, str]) -> dict[str, str]:
@@ -63,7 +78,44 @@ def record_changes(model: VendorModel, values: Mapping[str, str]) -> dict[str, d
 
 
 def _changes(model: VendorModel, values: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    return (item.values[values[name]].changes for name, item in model.settings.items() if name in values)
+    listed = {name: item for name, item in model.settings.items() if item.takes is Takes.VALUE and name in values}
+    return (item.values[values[name]].changes for name, item in listed.items())
+
+
+def with_tenant_rules(schema: RecordSchema, model: VendorModel, values: Mapping[str, str]) -> RecordSchema:
+    """Return a record schema with the identity rules and attributes of a tenant.
+
+    Args:
+        schema: The record schema, with the changes of listed values.
+        model: The vendor spec.
+        values: Values by setting; member sets and attributes are JSON.
+    """
+    for name, item in model.settings.items():
+        if item.takes is Takes.MEMBER_SETS and item.record == schema.name and name in values:
+            schema = with_identity(schema, json.loads(values[name]))
+        elif item.takes is Takes.ATTRIBUTES and name in values:
+            schema = with_attributes(schema, json.loads(values[name]).get(schema.name, {}))
+    return schema
+
+
+def with_any_identity(schema: RecordSchema, model: VendorModel) -> RecordSchema:
+    """Return a record schema that requires no identity, if a tenant may have identity rules of its own for it."""
+    is_free = any(item.takes is Takes.MEMBER_SETS and item.record == schema.name for item in model.settings.values())
+    return replace(schema, any_of={}, fields_in={}) if is_free else schema
+
+
+def _check_kind(at: str, item: SettingModel, model: VendorModel) -> Iterator[tuple[str, str]]:
+    """Yield path and message of each key that a setting of its kind lacks or does not have."""
+    is_listed = item.takes is Takes.VALUE
+    if bool(item.values) is not is_listed:
+        yield f"{at}.values", "must list at least one value" if is_listed else f"is not for takes: {item.takes}"
+    if bool(item.means) is is_listed:
+        yield f"{at}.means", "belongs to each value" if is_listed else "is missing"
+    if bool(item.record) is not (item.takes is Takes.MEMBER_SETS):
+        yield f"{at}.record", "is for takes: member_sets, which needs it"
+    for name, value in item.needs.items():
+        if name not in model.settings or value not in model.settings[name].values:
+            yield f"{at}.needs.{name}", "must name a setting and one of its values"
 
 
 def check_settings(model: VendorModel, keys: frozenset[str]) -> Iterator[tuple[str, str]]:
@@ -77,6 +129,7 @@ def check_settings(model: VendorModel, keys: frozenset[str]) -> Iterator[tuple[s
         at = f"settings.{name}"
         if name in keys:
             yield at, "is a key of every connection"
+        yield from _check_kind(at, item, model)
         if item.default and item.default not in item.values:
             yield f"{at}.default", f"must be one of {', '.join(item.values)}"
         for value, part in item.values.items():

@@ -5,7 +5,7 @@ Validates what the pydantic models cannot: placeholders, modes, statuses, and bl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
 from functools import cache
 from importlib.resources import files
 from importlib.util import find_spec
@@ -13,33 +13,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchsync.core.batch import Verdict
-from batchsync.core.vendor_calls import PLACEHOLDER, AuthKind, CallName
-from batchsync.core.vendor_rules import Sends
+from batchsync.core.policy import OnUnknownOutcome
+from batchsync.core.storage_location import host_matches
+from batchsync.core.vendor_calls import AuthKind, CallName
+from batchsync.core.vendor_rules import FileFormat, JoinedBy, Sends
 from batchsync.errors import SpecError, UsageError
 from batchsync.spec.models_connection import ConnectionModel
-from batchsync.spec.record_spec import load_record_schema, model_of, read_model
+from batchsync.spec.record_spec import model_of, read_model
 from batchsync.spec.vendor_compile import PENDING_MEANINGS, compile_vendor
 from batchsync.spec.vendor_model import VendorModel
+from batchsync.spec.vendor_placeholders import check_placeholders, placeholders_of
 from batchsync.spec.vendor_problems import problem
+from batchsync.spec.vendor_records import LazySchemas, LoosestSchemas
 from batchsync.spec.vendor_settings import changed_document, check_settings, effective, record_changes
 from batchsync.util.plugins import VENDORS, find_plugin, plugin_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
     from importlib.metadata import EntryPoint
     from importlib.resources.abc import Traversable
 
-    from batchsync.core.record_schema import RecordSchema
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.errors import Problem
 
-#: Placeholders of every vendor spec. Those of `target`, `params` and `credentials` are declared in the spec.
-_BUILTIN_PLACEHOLDERS = frozenset(
-    {"idempotency_key", "token", "allocation.id", "allocation.url", "found.url"}
-    | {f"file.{item}" for item in ("md5", "md5_base64", "size", "name")}
-)
 #: Calls that every vendor of the HTTP dialect needs, and what must be read from responses.
-_REQUIRED_CALLS = (CallName.ALLOCATE, CallName.UPLOAD, CallName.POLL)
+_REQUIRED_CALLS = (CallName.UPLOAD, CallName.POLL)
 _READ = {CallName.POLL: "status"}
 
 
@@ -90,7 +88,7 @@ def load_vendor(name: str, chosen: Mapping[str, str] | None = None) -> VendorRul
         folder = Path(name)
         if not (folder / "vendor.yaml").is_file():
             raise UsageError(f"no vendor.yaml in {name}", hint="name a folder that contains a vendor.yaml")
-        return _load_schemas(_load(folder, dict(values), is_bundled=False))
+        return _load(folder, dict(values), is_bundled=False)
     return _load_named(name, values)
 
 
@@ -109,7 +107,7 @@ def vendor_folder(name: str) -> Traversable:
     return _entry_point_dir(point)
 
 
-def _load_schemas(rules: VendorRules) -> VendorRules:
+def _load_schemas(rules: VendorRules) -> None:
     """Load all record schemas of a custom vendor at once, so that every problem in them is reported."""
     problems: list[Problem] = []
     for schema in rules.schemas:
@@ -119,7 +117,6 @@ def _load_schemas(rules: VendorRules) -> VendorRules:
             problems += error.problems
     if problems:
         raise SpecError(tuple(problems))
-    return rules
 
 
 def vendor_schema() -> dict[str, Any]:
@@ -134,7 +131,7 @@ def _load_named(name: str, chosen: tuple[tuple[str, str], ...]) -> VendorRules:
         return _load(files("batchsync_specs") / name, dict(chosen))
     if (point := vendor_entry_point(name)) is not None:
         folder = _entry_point_dir(point)
-        rules = _load_schemas(_load(folder, dict(chosen), is_bundled=False, has_client=True))
+        rules = _load(folder, dict(chosen), is_bundled=False, has_client=True)
         if rules.name != name:
             raise SpecError((problem(folder / "vendor.yaml", "name", f"must be {name}, the name of the entry point"),))
         return rules
@@ -165,25 +162,29 @@ def _load(
     Args:
         folder: The folder of the vendor.
         chosen: Chosen values by setting.
-        is_bundled: Whether the vendor is bundled; of others, every value of a setting is validated.
+        is_bundled: Whether the vendor is bundled; all record schemas and settings of others are validated.
         has_client: Whether a Python package implements the client.
     """
     file = folder / "vendor.yaml"
     model = read_model(file, VendorModel)
     _refuse_invalid(file, model, has_client=has_client)
-    for name, item in model.settings.items() if not is_bundled else ():
-        for value in item.values:
-            below = ("settings", name, "values", value, "changes")
-            changed = _changed(file, model, {name: value}, below)
-            _refuse_invalid(file, changed, below, has_client=has_client)
-            _load_schemas_of(folder, changed, record_changes(model, {name: value}))
     values = effective(model, chosen)
     changed = _changed(file, model, values) if values else model
     _refuse_invalid(file, changed, has_client=has_client)
-    schemas = _LazySchemas(folder / "records", frozenset(changed.modes.sends), record_changes(model, values))
+    schemas = LazySchemas(folder / "records", changed, values)
     if changed.target.default_schema and changed.target.default_schema not in schemas:
         raise SpecError((problem(file, "target.default_schema", "no such file in records/"),))
-    return compile_vendor(changed, schemas, values)
+    rules = compile_vendor(changed, schemas, LoosestSchemas(folder / "records", model), values)
+    if is_bundled:
+        return rules
+    _load_schemas(rules)
+    for name, item in model.settings.items():
+        for value in item.values:
+            below = ("settings", name, "values", value, "changes")
+            variant = _changed(file, model, {name: value}, below)
+            _refuse_invalid(file, variant, below, has_client=has_client)
+            _check_schemas_of(folder, model, {name: value})
+    return rules
 
 
 def _changed(
@@ -193,13 +194,13 @@ def _changed(
     return model_of(file, VendorModel, changed_document(model, values), below)
 
 
-def _load_schemas_of(folder: Traversable, model: VendorModel, changes: Mapping[str, Mapping[str, Any]]) -> None:
+def _check_schemas_of(folder: Traversable, model: VendorModel, values: Mapping[str, str]) -> None:
     """Validate the record schemas that a value of a setting changes."""
-    schemas = _LazySchemas(folder / "records", frozenset(model.modes.sends), changes)
-    for name in changes:
+    schemas = LazySchemas(folder / "records", model, values)
+    for name in record_changes(model, values):
         if name not in schemas:
             raise SpecError((problem(folder / "vendor.yaml", "settings", f"no record schema {name} in records/"),))
-        schemas[name]  # validates it
+        _ = schemas[name]  # loading validates it
 
 
 def _refuse_invalid(file: Traversable, model: VendorModel, below: tuple[str, ...] = (), *, has_client: bool) -> None:
@@ -208,37 +209,6 @@ def _refuse_invalid(file: Traversable, model: VendorModel, below: tuple[str, ...
     found = (*missing, *_check_semantics(model))
     if problems := tuple(problem(file, ".".join((*below, at)), message) for at, message in found):
         raise SpecError(problems)
-
-
-class _LazySchemas(Mapping[str, "RecordSchema"]):
-    """The record schemas of a folder by name, loaded on first access, because a job needs only one of them."""
-
-    def __init__(self, folder: Traversable, modes: frozenset[str], changes: Mapping[str, Mapping[str, Any]]) -> None:
-        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-        self._files = {name[: -len(".yaml")]: folder / name for name in names if name.endswith(".yaml")}
-        self._modes = modes
-        self._changes = changes
-        self._loaded: dict[str, RecordSchema] = {}
-
-    def __getitem__(self, name: str) -> RecordSchema:
-        file = self._files[name]
-        if name not in self._loaded:
-            schema = load_record_schema(file, self._changes.get(name))
-            if schema.name != name:
-                raise SpecError((problem(file, "name", "must equal the name of the file"),))
-            if unknown := sorted(set(schema.modes) - self._modes):
-                raise SpecError((problem(file, "modes", f"not in the vendor's modes: {', '.join(unknown)}"),))
-            self._loaded[name] = schema
-        return self._loaded[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._files)
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._files
 
 
 def _check_missing_blocks(model: VendorModel) -> Iterator[tuple[str, str]]:
@@ -256,31 +226,16 @@ def _check_missing_blocks(model: VendorModel) -> Iterator[tuple[str, str]]:
 
 def _check_semantics(model: VendorModel) -> Iterator[tuple[str, str]]:
     """Yield path and message of everything that has the right type but is inconsistent."""
-    known = _BUILTIN_PLACEHOLDERS | {f"target.{key}" for key in model.target.keys}
-    known |= {f"credentials.{credential}" for credential in model.connection.credentials}
-    if model.describe:
-        known |= {f"params.{name}" for name in model.describe.params}
-    if model.describe and model.describe.choice:
-        known |= {f"params.{model.describe.choice.param}"}
-        if model.target.keys.get(model.describe.choice.target) != "required":
-            yield "describe.choice.target", "must be a required key of target"
-    dumped = model.model_dump(
-        by_alias=True, exclude={"title": True, "source": True, "file": {"envelope"}, "settings": True}
-    )
-    for at, text in _texts(dumped, ""):
-        yield from (
-            (at, f"unknown placeholder {placeholder}")
-            for placeholder in _placeholders(text)
-            if placeholder not in known
-        )
-        if not at.endswith("source") and set("{}") & set(PLACEHOLDER.sub("", text)):
-            yield at, "brace outside of a placeholder"
+    if model.describe and model.describe.choice and model.target.keys.get(model.describe.choice.target) != "required":
+        yield "describe.choice.target", "must be a required key of target"
+    yield from check_placeholders(model)
     for status, meaning in model.statuses.items():
         if status != "source" and meaning not in PENDING_MEANINGS and meaning not in set(Verdict):
             yield f"statuses.{status}", f"must be running, empty or one of {', '.join(Verdict)}"
     if not set(model.target.non_identity_keys) <= set(model.target.keys):
         yield "target.non_identity_keys", "must all be in target.keys"
     yield from _check_modes(model)
+    yield from _check_file(model)
     yield from _check_credentials(model)
     yield from _check_calls(model)
     yield from check_settings(model, frozenset(ConnectionModel.model_fields))
@@ -292,6 +247,28 @@ def _check_modes(model: VendorModel) -> Iterator[tuple[str, str]]:
         able = {mode for mode, sends in model.modes.sends.items() if sends is wanted}
         if not able.issuperset(getattr(model.modes, name)):
             yield f"modes.{name}", f"must all be modes that send {wanted}: {', '.join(sorted(able)) or 'none'}"
+
+
+def _check_file(model: VendorModel) -> Iterator[tuple[str, str]]:
+    """Yield path and message of each property of batch files and row logs that another one does not allow."""
+    file, log = model.file, model.row_log
+    text = json.dumps(file.document or {})
+    if (file.format is FileFormat.JSON) != (file.document is not None):
+        yield "file.document", "must be given with format: json, and only with it"
+    elif file.document is not None and text.count('"{records}"') != 1:
+        yield "file.document", 'must contain "{records}" once, as a whole value'
+    if file.document is not None and file.gzip:
+        yield "file.gzip", "must be false for a JSON document"
+    known = {"records", *(f"target.{key}" for key in model.target.keys)}
+    if unknown := sorted(set(placeholders_of(text)) - known):
+        yield "file.document", f"unknown placeholder {unknown[0]}"
+    if log.joined_by is JoinedBy.INPUTS:
+        if file.format is not FileFormat.CSV:
+            yield "row_log.joined_by", "inputs needs a file in CSV"
+    elif not log.errors.ref:
+        yield "row_log.errors.ref", "must name the member that identifies the row"
+    if log.joined_by is JoinedBy.REF and "{ref}" not in json.dumps(file.envelope or {}):
+        yield "row_log.joined_by", "ref needs {ref} in file.envelope"
 
 
 def _check_calls(model: VendorModel) -> Iterator[tuple[str, str]]:
@@ -306,14 +283,28 @@ def _check_calls(model: VendorModel) -> Iterator[tuple[str, str]]:
     if upload is not None and not upload.sends_file:
         yield at, "must send the file (sends_file)"
     reads = [(*calls[name], needed) for name, needed in _READ.items() if name in calls]
-    if upload is not None and "allocation.url" in _placeholders(upload.url):
+    if upload is not None and "allocation.url" in placeholders_of(upload.url):
         reads += [(*calls[name], "url") for name in (CallName.ALLOCATE, CallName.FIND) if name in calls]
-    downloads = enumerate(model.errors.downloads if model.errors else ())
-    locates = [(f"errors.downloads.{number}.locate", item.locate) for number, item in downloads]
-    locates += [("results.locate", model.results.locate if model.results else None)]
-    for at, call, needed in (*reads, *((at, call, "url") for at, call in locates)):
-        if call is not None and needed not in call.read:
-            yield f"{at}.read", f"must define where to read {needed}"
+    if upload is not None and CallName.ALLOCATE not in calls:
+        reads.append((at, upload, "id"))
+    for place, call, needed in reads:
+        if needed not in call.read:
+            yield f"{place}.read", f"must define where to read {needed}"
+    yield from _check_unknown_outcomes(model, calls)
+
+
+def _check_unknown_outcomes(model: VendorModel, calls: Collection[CallName]) -> Iterator[tuple[str, str]]:
+    """Yield path and message of each action on an unknown outcome that the calls do not allow."""
+    action, allocates = model.policy.on_unknown_upload, CallName.ALLOCATE in calls
+    if not calls:
+        return
+    if not allocates and action is not OnUnknownOutcome.STOP:
+        yield "policy.on_unknown_upload", "must be stop: without an allocate call there is no id to ask by"
+    if action is OnUnknownOutcome.TAKE_ANOTHER and CallName.COMMIT not in calls:
+        yield "policy.on_unknown_upload", "take_another needs a commit call: the vendor processes an upload at once"
+    for name in (CallName.FIND, CallName.COMMIT):
+        if not allocates and name in calls:
+            yield "calls", f"has {name}, which needs allocate"
 
 
 def _check_credentials(model: VendorModel) -> Iterator[tuple[str, str]]:
@@ -323,6 +314,10 @@ def _check_credentials(model: VendorModel) -> Iterator[tuple[str, str]]:
         yield "connection.account", "must be one of credentials"
     if auth is None:
         return
+    if auth.base_url is not None and not host_matches(
+        auth.base_url.removeprefix("https://"), model.connection.api_hosts
+    ):
+        yield "connection.auth.base_url", "must be one of api_hosts"
     if auth.kind is AuthKind.BASIC:
         for name in ("user", "password"):
             if getattr(auth, name) not in credentials:
@@ -331,19 +326,3 @@ def _check_credentials(model: VendorModel) -> Iterator[tuple[str, str]]:
         yield "connection.auth.headers", "must define the headers that carry the credentials"
     if auth.kind is AuthKind.OAUTH2 and (auth.token is None or "token" not in auth.token.read):
         yield "connection.auth.token", "must be a call that reads token"
-
-
-def _texts(node: Any, at: str) -> Iterator[tuple[str, str]]:
-    """Yield path and text of every string below a node."""
-    if isinstance(node, str):
-        yield at, str(node)
-    elif isinstance(node, Mapping):
-        for name, child in node.items():
-            yield from _texts(child, f"{at}.{name}" if at else str(name))
-    elif isinstance(node, list):
-        for number, child in enumerate(node):
-            yield from _texts(child, f"{at}.{number}")
-
-
-def _placeholders(text: str) -> Iterator[str]:
-    return (match[1] for match in PLACEHOLDER.finditer(text))

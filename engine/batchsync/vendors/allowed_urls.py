@@ -8,7 +8,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from batchsync.core.storage_location import host_matches, location_matches, storage_location
+from batchsync.core.storage_location import (
+    host_matches,
+    location_matches,
+    objection_to_declared,
+    storage_location,
+)
 from batchsync.core.vendor_calls import Endpoint
 from batchsync.errors import PermanentError
 
@@ -48,11 +53,13 @@ class UrlAllowList:
         base_url: The connection's base URL.
         api_hosts: Host names of the API. `*` matches letters, digits and hyphens within one label.
         storage_hosts: Host names of signed upload and download URLs, in the same form, or `host/bucket`.
+        declared: Those of `storage_hosts` that the connection declares.
     """
 
     base_url: str
     api_hosts: tuple[str, ...]
     storage_hosts: tuple[str, ...]
+    declared: tuple[str, ...] = ()
 
     def check(self, url: str, endpoint: Endpoint) -> None:
         """Check that a request may be sent to the URL.
@@ -74,13 +81,8 @@ class UrlAllowList:
             raise PermanentError(f"{redacted(url)} has a port other than 443: refused")
         if endpoint is Endpoint.API and not host_matches(host, self.api_hosts):
             raise PermanentError(f"{host} is not one of the api hosts in the vendor spec: refused")
-        if endpoint is Endpoint.STORAGE and not host_matches(host, self.storage_hosts):
-            raise PermanentError(
-                f"{host} is not one of the storage hosts in the vendor spec: refused (storage_hosts: of a connection "
-                "adds hosts)"
-            )
         if endpoint is Endpoint.STORAGE:
-            self._check_location(url)
+            self._check_location(url, host, parts["path"] or "")
 
     def location(self, url: str) -> str | None:
         """Return the storage that a URL leads to: its host, or host and bucket; None for a loopback address.
@@ -96,12 +98,21 @@ class UrlAllowList:
             raise PermanentError(f"{redacted(url)} does not begin with the name of a bucket: refused")
         return found
 
-    def _check_location(self, url: str) -> None:
-        found = self.location(url)
-        if found is not None and not location_matches(found, self.storage_hosts):
-            raise PermanentError(
-                f"{found} is not one of the buckets in storage_hosts ({', '.join(self.storage_hosts)}): refused"
-            )
+    def _check_location(self, url: str, host: str, path: str) -> None:
+        if host_matches(host, self.storage_hosts):
+            # A path that names no bucket is refused with its own reason.
+            self.location(url)
+        found = storage_location(host, path, self.storage_hosts)
+        if found is not None and location_matches(found, self.storage_hosts):
+            return
+        shown = found or host
+        reason = f"the vendor names storage {shown}, which neither its spec nor the connection has: refused"
+        if found is None or objection_to_declared(found):
+            raise PermanentError(reason)
+        listed = ", ".join((*self.declared, found))
+        raise PermanentError(
+            f"{reason}. If the vendor confirms it, add to the connection in jobs.yaml: storage_hosts: [{listed}]"
+        )
 
 
 def is_loopback(url: str) -> bool:

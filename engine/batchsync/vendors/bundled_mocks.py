@@ -85,7 +85,7 @@ def bundled_mocks(
     The subprocess ends with this process, even if this one is killed: it watches its standard input.
 
     Args:
-        vendors: Names of the vendors.
+        vendors: Vendors as `spec.mock_source` names them.
         folder: Folder for the state of the mocks, their log and their ready file; created if missing.
         clock: Time source for the start timeout.
         options: Further options of the mocks program, such as `--profile`.
@@ -227,16 +227,24 @@ def _start_error(log: Path, start: int) -> BatchsyncError:
 
 
 class MockedTime:
-    """Clock of the mocks. `sleep` advances it instead of waiting."""
+    """Clock of the mocks. `sleep` advances it instead of waiting, or waits."""
 
-    def __init__(self, mocks: BundledMocks, real: Clock) -> None:
+    def __init__(self, mocks: BundledMocks, real: Clock, *, skips_waits: bool = True) -> None:
         """Create a clock with the offset between the time of the mocks and real time.
+
+        Args:
+            mocks: The running mocks.
+            real: The wall clock.
+            skips_waits: Whether `sleep` advances the clock of the mocks. Otherwise it waits until their clock, at the
+                rate that they were started with, shows the time.
 
         Raises:
             UnavailableError: If the mocks do not respond, or refuse the token: before anything is sent to them.
         """
         self._mocks = mocks
         self._real = real
+        self._skips_waits = skips_waits
+        self._rate = 1.0
         self._offset = self._offset_from(self._change({}))
 
     def now(self) -> datetime:
@@ -244,17 +252,22 @@ class MockedTime:
         return self._real.now() + self._offset
 
     def sleep(self, duration: timedelta) -> None:
-        """Advance the mocks' clock by a duration, and yield to pending signals.
+        """Advance the mocks' clock by a duration and yield to pending signals, or wait for that duration.
 
         Raises:
             UnavailableError: If the mocks do not respond.
         """
+        if not self._skips_waits:
+            self._real.sleep(duration / self._rate)
+            self._offset = self._offset_from(self._change({}))
+            return
         if duration > timedelta(0):
             self._offset = self._offset_from(self._change({"advance": duration.total_seconds()}))
         self._real.sleep(timedelta(0))
 
     def _offset_from(self, reported: Mapping[str, float]) -> timedelta:
-        """Return the offset between the reported time and real time."""
+        """Return the offset between the reported time and real time; remember the reported rate."""
+        self._rate = float(reported["rate"])
         return datetime.fromtimestamp(float(reported["epoch"]), tz=UTC) - self._real.now()
 
     def _change(self, changes: dict[str, float]) -> dict[str, float]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from batchsync.core.batch import VERDICTS_WITH_ROW_LOG, Allocation, BatchFile, IdempotencyKey, Verdict
-from batchsync.core.vendor_calls import Call, CallName, Download, Endpoint, ResponseClass
+from batchsync.core.vendor_calls import Call, CallName, Endpoint, ResponseClass
 from batchsync.errors import (
     AllocationExpiredError,
     AmbiguousOutcomeError,
-    NotReadyError,
     PermanentError,
-    RetryableError,
     UsageError,
 )
 from batchsync.ports import Clock, Downloads, Empty, Finished, InputTemplate, Status, TargetFacts, TargetOption
@@ -23,14 +20,15 @@ from batchsync.vendors.dialect import (
     Exchange,
     build,
     ensure_ok,
-    may_reauthenticate,
+    item_of,
     read,
     read_allocation,
     read_id,
     read_status,
     values,
 )
-from batchsync.vendors.row_counts import count_rows
+from batchsync.vendors.documents import Documents, exchange_ok
+from batchsync.vendors.response_class import may_reauthenticate
 from batchsync.vendors.template import fill_all
 
 if TYPE_CHECKING:
@@ -76,8 +74,12 @@ class HttpVendor:
         upload = dialect.calls[CallName.UPLOAD]
         self._upload_url = base_url + upload.url if upload.url.startswith("/") else None
 
-    def describe(self, target: Mapping[str, str]) -> TargetFacts:
+    def describe(self, target: Mapping[str, str], mode: str = "") -> TargetFacts:
         """Check the credentials and look up a target.
+
+        Args:
+            target: Values of `target:` by key.
+            mode: Mode of the job.
 
         Returns:
             The target's parameters for allocation, the columns of its input template if the vendor has one, and the
@@ -86,10 +88,10 @@ class HttpVendor:
         rules = self._dialect.describe
         known = values(target=target)
         if rules.check:
-            self._exchange_ok(rules.check, known)
-        params = {name: str(item) for name, item in fill_all(rules.params, known).items()}
+            exchange_ok(self._exchange, rules.check, known)
+        params = {name: str(item) for name, item in fill_all(rules.params, {**known, "mode": mode}).items()}
         if rules.choice:
-            exchange = self._exchange_ok(rules.choice.call, known)
+            exchange = exchange_ok(self._exchange, rules.choice.call, known)
             wanted = target.get(rules.choice.target, "")
             params[rules.choice.param] = read_choice(exchange, rules.choice, wanted)
         columns = self._columns(values(target=target, params=params))
@@ -104,7 +106,7 @@ class HttpVendor:
         choice = self._dialect.describe.choice
         if choice is None:
             raise PermanentError(f"{self._rules.title} has no documented list that a target selects from")
-        return read_options(self._exchange_ok(choice.call, {}), choice)
+        return read_options(exchange_ok(self._exchange, choice.call, {}), choice)
 
     def input_template(self, option: TargetOption) -> InputTemplate | None:
         """Return the input template of an option, or None if it has none.
@@ -133,9 +135,10 @@ class HttpVendor:
         Raises:
             AmbiguousOutcomeError: If the outcome is unknown, or the vendor returned a batch that already has its file.
         """
-        exchange = self._exchange_ok(
-            self._dialect.calls[CallName.ALLOCATE], values(idempotency_key=idempotency_key, file=file, params=params)
-        )
+        call = self._dialect.calls.get(CallName.ALLOCATE)
+        if call is None:
+            return Allocation(id=idempotency_key, url=self._upload_url)
+        exchange = exchange_ok(self._exchange, call, values(idempotency_key=idempotency_key, file=file, params=params))
         self._refuse_existing_batch(exchange)
         return read_allocation(exchange, idempotency_key, own_url=self._upload_url, granted=True)
 
@@ -155,17 +158,21 @@ class HttpVendor:
             else read_allocation(exchange, idempotency_key, own_url=self._upload_url, granted=False)
         )
 
-    def upload(self, allocation: Allocation, file: BatchFile) -> None:
+    def upload(self, allocation: Allocation, file: BatchFile) -> Allocation | None:
         """Upload the whole file, or nothing.
+
+        Returns:
+            The allocation to poll by, if the vendor spec reads its id from the response; else None.
 
         Raises:
             AllocationExpiredError: If the URL has expired or is missing. An earlier request may have stored the file.
         """
-        if allocation.url is None:
+        if allocation.url is None and CallName.ALLOCATE in self._dialect.calls:
             raise AllocationExpiredError(f"allocation {allocation.id} has no upload URL any more")
         exchange = self._exchange(self._dialect.calls[CallName.UPLOAD], values(allocation=allocation, file=file), file)
         if ensure_ok(exchange) is ResponseClass.ABSENT:
             raise AllocationExpiredError(exchange.describe())
+        return Allocation(id=read_id(exchange, allocation.id)) if "id" in exchange.call.read else None
 
     def commit(self, allocation: Allocation, file: BatchFile) -> Allocation:
         """Tell the vendor to process the uploaded file.
@@ -174,7 +181,7 @@ class HttpVendor:
             The allocation to poll by: with the id of the response, if the vendor spec reads one.
         """
         call = self._dialect.calls[CallName.COMMIT]
-        exchange = self._exchange_ok(call, values(allocation=allocation, file=file))
+        exchange = exchange_ok(self._exchange, call, values(allocation=allocation, file=file))
         return Allocation(id=read_id(exchange, allocation.id))
 
     def poll(self, allocation: Allocation) -> Status:
@@ -183,10 +190,14 @@ class HttpVendor:
         A batch that the vendor does not find is lost. It may not be visible yet: the caller polls again before it
         believes that.
         """
-        exchange = self._exchange(self._dialect.calls[CallName.POLL], values(allocation=allocation))
-        if ensure_ok(exchange) is ResponseClass.OK:
-            return read_status(exchange, self._dialect.vendor_statuses)
-        return Finished(Verdict.LOST, f"HTTP {exchange.response.status}")
+        known = values(allocation=allocation)
+        exchange = self._exchange(self._dialect.calls[CallName.POLL], known)
+        if ensure_ok(exchange) is ResponseClass.ABSENT:
+            return Finished(Verdict.LOST, f"HTTP {exchange.response.status}")
+        found = item_of(exchange, known)
+        if found is None:
+            return Finished(Verdict.LOST, "not in the list of batches")
+        return read_status(exchange, self._dialect.vendor_statuses, found)
 
     def collect(self, allocation: Allocation, verdict: Verdict, into: Path) -> Downloads:
         """Download results and row log into a folder, each completely or not at all.
@@ -201,8 +212,7 @@ class HttpVendor:
         """
         if verdict not in VERDICTS_WITH_ROW_LOG:
             return Downloads()
-        errors = self._errors(allocation, verdict, into)
-        return replace(errors, results=self._results(allocation, into))
+        return Documents(self._rules, self._exchange, self._clock).collect(allocation, verdict, into)
 
     def cancel(self, allocation: Allocation) -> None:
         """Cancel a batch that the vendor has not started.
@@ -213,7 +223,7 @@ class HttpVendor:
         call = self._dialect.calls.get(CallName.CANCEL)
         if call is None:
             raise PermanentError(f"{self._rules.title} has no documented call to cancel a batch")
-        self._exchange_ok(call, values(allocation=allocation))
+        exchange_ok(self._exchange, call, values(allocation=allocation))
 
     def _changed_clock_offset(self) -> timedelta | None:
         """Return the difference of the clocks, unless it was returned before, or could not be measured."""
@@ -240,87 +250,6 @@ class HttpVendor:
                 raise
         return None
 
-    def _results(self, allocation: Allocation, into: Path) -> Path | None:
-        """Return the results file; raise while the vendor gives no URL for it although it counts results."""
-        rules = self._dialect.results
-        if rules is None:
-            return None
-        path = self._fetch_document(rules, allocation, into)
-        counter = self._dialect.results_counter
-        if path is None and not (counter and self._row_count(allocation, (counter,)) == 0):
-            again = self._clock.now() + self._dialect.results_retry_after
-            raise NotReadyError("the batch is finished, but its results cannot be downloaded yet", retry_at=again)
-        return path
-
-    def _errors(self, allocation: Allocation, verdict: Verdict, into: Path) -> Downloads:
-        """Return the row log, whether it is missing although there are refused rows, and how many the vendor counts.
-
-        All downloads are tried until one lists as many rows as the vendor counts, or any where it does not count; the
-        longest is returned. A row log that the vendor has and refuses to return is an error, not an empty log.
-        """
-        rules = self._dialect.errors
-        if rules is None or verdict not in rules.verdicts:
-            return Downloads()
-        failed = self._row_count(allocation, rules.counters) if rules.counters else None
-        best, most, empty, problem = None, -1, False, None
-        for download in rules.downloads:
-            rows = None
-            try:
-                path = self._fetch_document(download, allocation, into)
-                if path is None:
-                    continue
-                if len(rules.downloads) > 1:
-                    rows = count_rows(path, self._rules.row_log.errors)
-            except (PermanentError, AmbiguousOutcomeError) as refused:
-                problem = refused
-                continue
-            if (rows or 0) > most:
-                best, most = path, rows or 0
-                empty = download.locate is not None and not path.stat().st_size
-            if rows is None or rows >= (1 if failed is None else failed):
-                break
-        if best is None and problem is not None:
-            raise type(problem)(problem.reason)
-        # A vendor that reports no failed rows has no row log.
-        missing = best is None and (bool(failed) or (not rules.counters and verdict is Verdict.MIXED))
-        return Downloads(errors=best, errors_missing=missing, errors_empty=empty, failed=failed)
-
-    def _row_count(self, allocation: Allocation, counters: tuple[str, ...]) -> int | None:
-        """Return the sum of the row counts at these JSON pointers, or None if they are missing."""
-        about = values(allocation=allocation)
-        if self._dialect.counts is None:
-            body = read(self._exchange_ok(self._dialect.calls[CallName.POLL], about))
-        else:
-            exchange = self._exchange(self._dialect.counts, about)
-            if ensure_ok(exchange) is ResponseClass.ABSENT:
-                return None
-            body = read(exchange)
-        counts = [response_parsing.count(body, pointer) for pointer in counters]
-        known = [count for count in counts if count is not None]
-        return sum(known) if len(known) == len(counts) or any(known) else None
-
-    def _fetch_document(self, rules: Download, allocation: Allocation, into: Path) -> Path | None:
-        """Return the downloaded file, or None if the vendor has none. An expired URL is requested anew once."""
-        reason = ""
-        for _ in range(2 if rules.locate else 1):
-            known = values(allocation=allocation)
-            if rules.locate:
-                located = self._exchange(rules.locate, known)
-                url = (
-                    None
-                    if ensure_ok(located) is ResponseClass.ABSENT
-                    else response_parsing.text(read(located), rules.locate.read["url"])
-                )
-                if url is None:
-                    self._refuse_stale_status(located)
-                    return None
-                known["found.url"] = url
-            try:
-                return self._download(rules.call, known, into / rules.save_as)
-            except AllocationExpiredError as expired:
-                reason = expired.reason
-        raise PermanentError(reason)
-
     def _refuse_existing_batch(self, allocated: Exchange) -> None:
         """Raise if an allocation has the status of a batch whose file was uploaded: it was made earlier."""
         pointers = allocated.call.read.get("status")
@@ -330,30 +259,6 @@ class HttpVendor:
             raise AmbiguousOutcomeError(
                 f"{allocated.request_line}: a batch with this reference exists, with status {shown}"
             )
-
-    def _refuse_stale_status(self, located: Exchange) -> None:
-        """Raise if a status without a document URL is older than the verdict, as from a replica that lags behind."""
-        poll = self._dialect.calls[CallName.POLL]
-        if located.call.url == poll.url and not isinstance(
-            read_status(replace(located, call=poll), self._dialect.vendor_statuses), Finished
-        ):
-            raise RetryableError("the vendor returned a status from before its verdict")
-
-    def _download(self, call: Call, known: PlaceholderValues, path: Path) -> Path | None:
-        """Download a document to a path; return the path, or None if the vendor has no document."""
-        exchange = self._exchange(call, known, into=path)
-        if ensure_ok(exchange) is ResponseClass.ABSENT or exchange.response.status == HTTPStatus.NO_CONTENT:
-            return None
-        if not exchange.response.saved:
-            raise PermanentError(f"{exchange.describe()}, expected 200 with a whole document")
-        return path
-
-    def _exchange_ok(self, call: Call, known: PlaceholderValues) -> Exchange:
-        """Send a call; return the exchange if the response is OK, raise otherwise."""
-        exchange = self._exchange(call, known)
-        if ensure_ok(exchange) is ResponseClass.ABSENT:
-            raise PermanentError(exchange.describe())
-        return exchange
 
     def _exchange(
         self, call: Call, known: PlaceholderValues, file: BatchFile | None = None, into: Path | None = None

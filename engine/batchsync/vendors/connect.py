@@ -9,7 +9,7 @@ from batchsync.core.storage_location import allowed_patterns
 from batchsync.core.vendor_calls import Endpoint
 from batchsync.errors import PermanentError, UnavailableError, UsageError
 from batchsync.ports import Network
-from batchsync.vendors.allowed_urls import UrlAllowList
+from batchsync.vendors.allowed_urls import UrlAllowList, is_loopback
 from batchsync.vendors.auth import Auth
 from batchsync.vendors.http import open_transport
 from batchsync.vendors.observed import ObservedVendor
@@ -66,7 +66,12 @@ class Connector:
                 f"{rules.name}: no value for {', '.join(missing)}", hint="set it under the connection's credentials"
             )
         storage_hosts = allowed_patterns(rules.storage_hosts, network.storage_hosts)
-        allowed_urls = UrlAllowList(base_url=base, api_hosts=rules.api_hosts, storage_hosts=storage_hosts)
+        allowed_urls = UrlAllowList(
+            base_url=base,
+            api_hosts=rules.api_hosts,
+            storage_hosts=storage_hosts,
+            declared=network.storage_hosts,
+        )
         _check_base_url(base, allowed_urls, rules)
         proxy = network.proxy
         # The user of a proxy may be an ordinary word.
@@ -76,7 +81,9 @@ class Connector:
             redactor.add_headers({"Proxy-Authorization": proxy.authorization} if proxy.authorization else {})
         http = open_transport(allowed_urls, rules.dialect.limits, clock, user_agent, ca_bundle, redactor)
         http = replace(http, proxy=proxy)
-        auth = Auth(rules.dialect.auth, credentials, http.send, base_url=base, clock=clock, redactor=redactor)
+        # Mocks issue tokens themselves.
+        token_base = base if is_loopback(base) else rules.dialect.auth.base_url or base
+        auth = Auth(rules.dialect.auth, credentials, http.send, base_url=token_base, clock=clock, redactor=redactor)
         guard = StorageGuard(allowed_urls=allowed_urls, network=network, redactor=redactor)
         return ObservedVendor(rules=rules, base_url=base, http=http, auth=auth, clock=clock, storage=guard)
 

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin
 
 from batchsync.core.batch import Allocation, BatchFile, IdempotencyKey, Verdict
 from batchsync.core.decide import ALLOCATION_RESERVE
-from batchsync.core.vendor_calls import ResponseClass
+from batchsync.core.vendor_calls import Endpoint, ResponseClass
 from batchsync.errors import AllocationExpiredError, AmbiguousOutcomeError, PermanentError, RetryableError
 from batchsync.ports import Empty, Finished, Running, Status
 from batchsync.vendors import response_parsing
 from batchsync.vendors.allowed_urls import redacted
-from batchsync.vendors.foreign_answers import NOT_BEGUN, is_foreign, is_page, is_refusal, is_temporary_refusal
+from batchsync.vendors.foreign_answers import is_foreign
 from batchsync.vendors.redaction import Redactor
+from batchsync.vendors.response_class import classify_response, documented_class
 from batchsync.vendors.template import UnknownValueError, fill, fill_all, fill_path
 from batchsync.vendors.wire import Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from batchsync.core.vendor_calls import Call
+    from batchsync.core.vendor_calls import Call, Pages
 
 #: Maximum length of an allocation id, in characters.
 _ID_MAX = 255
@@ -81,7 +82,7 @@ def values(
     Args:
         idempotency_key: Value of `idempotency_key`.
         file: Source of `file.*`.
-        allocation: Source of `allocation.*`.
+        allocation: Source of `allocation.*`, and of `params.*` unless they are given.
         params: Values of `params.*`.
         target: Values of `target.*`.
     """
@@ -95,6 +96,7 @@ def values(
         }
     if allocation:
         named |= {"allocation.id": allocation.id, "allocation.url": allocation.url}
+        params = params or allocation.params
     named |= {f"params.{name}": value for name, value in (params or {}).items()}
     named |= {f"target.{name}": value for name, value in (target or {}).items()}
     return named
@@ -119,7 +121,7 @@ def build(
     """
     try:
         headers = {name: str(fill(item, known) or "") for name, item in call.headers.items()}
-        url = base_url + fill_path(call.url, known) if call.url.startswith("/") else str(fill(call.url, known))
+        url = base_url + fill_path(call.url, known) if call.url.startswith("/") else _absolute(call, known, base_url)
         body = None
         if call.json is not None:
             body = json.dumps(fill_all(call.json, known), ensure_ascii=False, separators=(",", ":")).encode()
@@ -143,33 +145,43 @@ def build(
     raise PermanentError(reason)
 
 
-def classify_response(call: Call, response: Response) -> ResponseClass:
-    """Return the class of a response: by the rules of the vendor spec, else by HTTP semantics.
+def _absolute(call: Call, known: Mapping[str, str | int | None], base_url: str) -> str:
+    """Return a URL that the vendor returned; a path is one of the API."""
+    url = str(fill(call.url, known))
+    return urljoin(f"{base_url}/", url) if call.endpoint is Endpoint.API else url
 
-    For a call with a recorded intent the defaults are stricter, see `_default_class_for_intent`.
+
+def page_call(call: Call, pages: Pages) -> Call:
+    """Return the call of the next page, whose position is the placeholder `found.next`."""
+    if not pages.param:
+        return replace(call, url="{found.next}")
+    return replace(call, url=f"{call.url}{'&' if '?' in call.url else '?'}{pages.param}={{found.next}}")
+
+
+def item_of(exchange: Exchange, known: Mapping[str, str | int | None]) -> Any:
+    """Return the part of a response that is about the batch: all of it, or one item of its list.
+
+    Args:
+        exchange: The exchange of a call.
+        known: Values of placeholders by their full name.
+
+    Returns:
+        The JSON value; None if no item, or more than one, is about the batch.
+
+    Raises:
+        AmbiguousOutcomeError: If the body is not valid JSON, or contains no list where one is expected.
     """
-    if documented := _documented_class(call, response):
-        return documented
-    return _default_class_for_intent(call, response) if call.intent else _default_class(response)
-
-
-def _documented_class(call: Call, response: Response) -> ResponseClass | None:
-    """Return the class of a response by the rules of the vendor spec; None if no rule matches."""
-    body = response.body.lower()
-    for rule in call.responses:
-        if rule.status == response.status and rule.body_contains.lower().encode() in body:
-            return rule.means
-    return None
-
-
-def may_reauthenticate(call: Call, response: Response) -> bool:
-    """Return whether a call may be sent again with a new token because of a 401 response.
-
-    A call with a recorded intent only if the vendor itself refused it: a gateway may respond 401 after the work.
-    """
-    return response.status == HTTPStatus.UNAUTHORIZED and not (
-        call.intent and classify_response(call, response) is ResponseClass.OUTCOME_UNKNOWN
-    )
+    body, rule = read(exchange), exchange.call.item
+    if rule is None:
+        return body
+    items = response_parsing.json_pointer(body, rule.items)
+    if not isinstance(items, list):
+        raise AmbiguousOutcomeError(
+            f"{exchange.request_line}: HTTP {exchange.response.status}, and the response contains no list"
+        )
+    wanted = str(fill(rule.equals, known))
+    found = [item for item in items if response_parsing.text(item, (rule.at,)) == wanted]
+    return found[0] if len(found) == 1 else None
 
 
 def ensure_ok(exchange: Exchange) -> ResponseClass:
@@ -200,7 +212,7 @@ def ensure_ok(exchange: Exchange) -> ResponseClass:
         case ResponseClass.PERMANENT:
             raise PermanentError(
                 exchange.describe() + _advice(exchange.response.status),
-                proven=_documented_class(exchange.call, exchange.response) is not None,
+                proven=documented_class(exchange.call, exchange.response) is not None,
             )
 
 
@@ -275,17 +287,19 @@ def read_allocation(
     return Allocation(id=allocation_id, url=url, expires_at=min(known) - offset if known else None)
 
 
-def read_status(exchange: Exchange, vendor_statuses: Mapping[str, str]) -> Status:
+def read_status(exchange: Exchange, vendor_statuses: Mapping[str, str], body: Any = None) -> Status:
     """Return the status of a batch. A vendor status that the spec does not list means Running.
 
     Args:
         exchange: The exchange of a poll call.
         vendor_statuses: `running`, `empty` or the value of a Verdict, by vendor status in casefold.
+        body: The part of the response that is about the batch; None: all of it.
 
     Raises:
         AmbiguousOutcomeError: If the response contains no status.
     """
-    vendor_status = response_parsing.text(read(exchange), exchange.call.read["status"])
+    body = read(exchange) if body is None else body
+    vendor_status = response_parsing.text(body, exchange.call.read["status"])
     if vendor_status is None:
         raise AmbiguousOutcomeError(
             f"{exchange.request_line}: HTTP {exchange.response.status}, and the response contains no status"
@@ -298,33 +312,6 @@ def read_status(exchange: Exchange, vendor_statuses: Mapping[str, str]) -> Statu
             return Empty(shown)
         case verdict:
             return Finished(Verdict(verdict), shown)
-
-
-def _default_class(response: Response) -> ResponseClass:
-    """Return the class of a response to a call that can be repeated, where the vendor spec has no rule for it."""
-    status = response.status
-    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        return ResponseClass.OK
-    if status in NOT_BEGUN:
-        return ResponseClass.NOT_APPLIED
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or is_temporary_refusal(response):
-        return ResponseClass.OUTCOME_UNKNOWN
-    return ResponseClass.PERMANENT
-
-
-def _default_class_for_intent(call: Call, response: Response) -> ResponseClass:
-    """Return the class of a response to a call with a recorded intent, where the vendor spec has no rule for it.
-
-    A 2xx is a success unless it is a page, as a captive portal returns. Any other status leaves the outcome
-    unknown, including 408, 429, 503 and redirects: a gateway that loses its upstream connection returns them after the
-    work was done. Only a 4xx in the format of an API or a storage is a refusal: the vendor itself read the request.
-    """
-    status = response.status
-    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        return ResponseClass.OUTCOME_UNKNOWN if is_page(call, response) else ResponseClass.OK
-    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in NOT_BEGUN:
-        return ResponseClass.PERMANENT if is_refusal(call, response) else ResponseClass.OUTCOME_UNKNOWN
-    return ResponseClass.OUTCOME_UNKNOWN
 
 
 def _advice(status: int) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from batchsync.core.vendor_rules import LogFormat
 from batchsync.errors import AmbiguousOutcomeError
 from batchsync.util.gzip_reader import DAMAGED, iter_decompressed
+from batchsync.vendors.response_parsing import json_pointer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,5 +54,7 @@ def _count_json(text: str, layout: ErrorLayout, name: str) -> int:
         document = NotImplemented
     if document is NotImplemented:
         raise AmbiguousOutcomeError(f"{name}: the row log is not JSON")
-    items = document.get(layout.items) if isinstance(document, dict) and layout.items else document
+    items = document
+    if layout.items:
+        items = json_pointer(document, layout.items if layout.items.startswith("/") else f"/{layout.items}")
     return len(items) if isinstance(items, list) else 0

@@ -41,9 +41,24 @@ def fill_path(template: str, values: Mapping[str, str | int | None]) -> str:
 
 
 def fill_all(template: Mapping[str, object], values: Mapping[str, str | int | None]) -> dict[str, object]:
-    """Return a mapping with the placeholders in its values replaced, without members that have no value."""
-    filled = {name: fill(item, values) if isinstance(item, str) else item for name, item in template.items()}
+    """Return a mapping with the placeholders in its values replaced at any depth.
+
+    Members and items whose optional placeholder has no value are left out.
+
+    Raises:
+        UnknownValueError: If a required placeholder has no value.
+    """
+    filled = {name: _fill_node(item, values) for name, item in template.items()}
     return {name: value for name, value in filled.items() if value is not None}
+
+
+def _fill_node(node: object, values: Mapping[str, str | int | None]) -> object:
+    """Return a JSON value with its placeholders replaced; None for an optional placeholder without a value."""
+    if isinstance(node, str):
+        return fill(node, values)
+    if isinstance(node, list):
+        return [value for value in (_fill_node(item, values) for item in node) if value is not None]
+    return fill_all(node, values) if isinstance(node, dict) else node
 
 
 def _substitute(template: str, values: Mapping[str, str | int | None], *, quote_segments: bool) -> str:

@@ -293,13 +293,14 @@ class Motorweb(BatchProcessor):
         refusal = signing.gcs_refusal(responses.storage_call(request), secret=self.state.secret, now=self.clock.now())
         content_md5 = request.headers.get("Content-Md5")
         refusal = refusal or signing.digest_refusal(content_md5)
-        if refusal is not None:
-            return responses.storage_error(refusal)
         with self.state.lock:
             found = next((b for b in self.state.batches.all() if b.details["object"] == name), None)
+        if refusal is not None:
+            return self.noted(found.id if found else "", responses.storage_error(refusal))
         if found is None:
             return problems.no_such_key()
-        return self.receive_upload(request, found.id, content_md5=content_md5, limit=self.switches.max_bytes)
+        received = self.receive_upload(request, found.id, content_md5=content_md5, limit=self.switches.max_bytes)
+        return self.noted(found.id, received)
 
     def _get_object(self, request: Request, name: str) -> Response:
         """Return a result file from a signed URL."""

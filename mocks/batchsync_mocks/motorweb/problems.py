@@ -24,9 +24,9 @@ def error(shape: str, status: int, message: str) -> Response:
         "apigee": {"ErrorCode": reason.lower().replace(" ", "_"), "Error": message},
     }
     if shape in bodies:
-        return responses.json_response(bodies[shape], status)
+        return responses.explained(responses.json_response(bodies[shape], status), message)
     page = f"<html><body><h1>{status} {reason}</h1></body></html>" if shape == "html" else ""
-    return Response(page, status, content_type="text/html")
+    return responses.explained(Response(page, status, content_type="text/html"), message)
 
 
 def no_such_key() -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from types import NoneType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -33,6 +34,7 @@ class BatchProcessor(Vendor):
     switches_type = MotorwebSwitches
     detail_types: ClassVar[Mapping[str, Any]] = {"object": str, "scheduled": (int, float, NoneType)}
     hashes_uploads = False
+    row_counter = "rowsInBatch"
 
     def __init__(self, state: VendorState, clock: Clock, *, switches: MotorwebSwitches | None = None) -> None:
         """Create the vendor on its state and clock, with default switches if None."""
@@ -53,13 +55,18 @@ class BatchProcessor(Vendor):
         retained = self.clock.now() < batch.created + phases.RETENTION_SECONDS
         return batch.outcome is None and batch.cancelled is None and retained
 
-    def batches(self) -> list[dict[str, Any]]:
-        """Return every batch as in the API, with `uploads` (their number) and `note` (why it failed)."""
+    def batches(self, last: int = 0) -> list[dict[str, Any]]:
+        """Return every batch as in the API, with `uploads` (their number), `note` (why it failed) and `refused`."""
         with self.state.lock:
             self.process_due()
             return [
-                self._view(batch) | {"uploads": batch.uploads, "note": batch.outcome.note if batch.outcome else ""}
-                for batch in self.state.batches.all()
+                self._view(batch)
+                | {
+                    "uploads": batch.uploads,
+                    "note": batch.outcome.note if batch.outcome else "",
+                    "refused": self.refused.get(batch.id, ""),
+                }
+                for batch in self.state.batches.all()[-last:]
             ]
 
     def entries(self, *, values: bool = False) -> Iterator[dict[str, Any]]:
@@ -73,20 +80,30 @@ class BatchProcessor(Vendor):
             self.process_due()
             delivered = [(batch, self._status(batch)) for batch in self.state.batches.all() if batch.upload]
         for batch, status in delivered:
-            done = self._was_completed(batch, status)
-            waiting = status in phases.WAITING
-            unfinished = "pending" if waiting else "unprocessed"
-            for row in _readable_rows(self._upload_of(batch), files.Rules(short_chassis=self.switches.short_chassis)):
-                error = row.error if done else None
-                yield {
-                    "batch": batch.id,
-                    "reference": batch.reference,
-                    "line": row.line,
-                    "columns": row.columns(),
-                    "outcome": ("rejected" if error else "accepted") if done else unfinished,
-                    "errorType": error.type if error else None,
-                    "errorDescription": error.description if error else None,
-                }
+            for entry in self._entries_of(batch, status):
+                yield {"batch": batch.id, "reference": batch.reference, **entry}
+
+    def rows(self, batch: Batch, *, skip: int = 0) -> Iterator[dict[str, Any]]:
+        """Yield the ledger entries of one batch by line, without the number of the delivery."""
+        with self.state.lock:
+            self.process_due()
+            current, status = self.state.batches.get(batch.id), self._status(batch)
+        if current is not None and current.upload is not None:
+            yield from islice(self._entries_of(current, status), skip, None)
+
+    def _entries_of(self, batch: Batch, status: str) -> Iterator[dict[str, Any]]:
+        """Yield the ledger entries of a batch in a status."""
+        done = self._was_completed(batch, status)
+        unfinished = "pending" if status in phases.WAITING else "unprocessed"
+        for row in _readable_rows(self._upload_of(batch), files.Rules(short_chassis=self.switches.short_chassis)):
+            error = row.error if done else None
+            yield {
+                "line": row.line,
+                "columns": row.columns(),
+                "outcome": ("rejected" if error else "accepted") if done else unfinished,
+                "errorType": error.type if error else None,
+                "errorDescription": error.description if error else None,
+            }
 
     def _status(self, batch: Batch) -> str:
         """Return the status of a batch at the clock's time."""

@@ -69,16 +69,19 @@ def refusal(request: Request, state: VendorState, now: float) -> Response | None
     """
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     claims = _claims(state, token) if scheme.lower() == "bearer" else None
-    if claims is None or claims["generation"] != state.generation:
-        return no_access()
+    if claims is None:
+        sent = "Authorization" in request.headers
+        return no_access("it is not one of this mock" if sent else "no Authorization header was sent")
+    if claims["generation"] != state.generation:
+        return no_access("it was revoked")
     if now >= claims["exp"]:
         return _fault("Access Token expired", "keymanagement.service.access_token_expired")
     return None
 
 
-def no_access() -> Response:
-    """Return the response to a missing, altered or revoked token."""
-    return _fault("Invalid Access Token", "keymanagement.service.invalid_access_token")
+def no_access(cause: str = "") -> Response:
+    """Return the response to a missing, altered or revoked token; the cause is for the status page only."""
+    return _fault("Invalid Access Token", "keymanagement.service.invalid_access_token", cause)
 
 
 def _token(state: VendorState, client_id: str, now: float) -> str:
@@ -111,9 +114,10 @@ def _same(expected: str, actual: str) -> bool:
 
 def _error(code: str, message: str, status: int) -> Response:
     """Return an error response of the token endpoint."""
-    return responses.json_response({"ErrorCode": code, "Error": message}, status)
+    return responses.explained(responses.json_response({"ErrorCode": code, "Error": message}, status), message)
 
 
-def _fault(message: str, code: str) -> Response:
-    """Return an error response of the gateway with status 401."""
-    return responses.json_response({"fault": {"faultstring": message, "detail": {"errorcode": code}}}, 401)
+def _fault(message: str, code: str, cause: str = "") -> Response:
+    """Return an error response of the gateway with status 401; the cause is for the status page only."""
+    response = responses.json_response({"fault": {"faultstring": message, "detail": {"errorcode": code}}}, 401)
+    return responses.explained(response, f"{message} ({cause})" if cause else message)

@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response
 
 from batchsync_mocks import datetimes, responses, signing, signing_v4
 from batchsync_mocks.batches import Batch
-from batchsync_mocks.sitecore import checks, phases, request_params
+from batchsync_mocks.sitecore import checks, phases, refusals, request_params
 from batchsync_mocks.sitecore.log_forms import log_in_form
 from batchsync_mocks.sitecore.processing import BatchProcessor
 from batchsync_mocks.sitecore.request_params import ProblemError, Reference
@@ -97,7 +97,7 @@ class Sitecore(BatchProcessor):
                 self.process_due()
                 return self._api_handlers[endpoint](request, **values)
         except ProblemError as problem:
-            return self.error_response(problem.status, problem.message)
+            return responses.explained(self.error_response(problem.status, problem.message), problem.problem)
         except responses.BadBodyError as error:
             return self.error_response(400, str(error))
         except HTTPException as error:
@@ -106,6 +106,7 @@ class Sitecore(BatchProcessor):
     def error_response(self, status: int, message: str) -> Response:
         """Return an error response of the platform."""
         response = request_params.platform_error(self.switches.error_body, status, message)
+        responses.explained(response, message)
         if status == HTTPStatus.UNAUTHORIZED:
             # HTTP demands the header; the name of the realm is invented.
             response.headers["WWW-Authenticate"] = 'Basic realm="mock"'
@@ -214,7 +215,7 @@ class Sitecore(BatchProcessor):
         expected = base64.b64encode(":".join(self.credentials.values()).encode())
         is_valid = hmac.compare_digest(expected, encoded.strip().encode("utf-8", "replace"))
         if scheme.lower() != "basic" or not is_valid:
-            raise ProblemError(401, _DENIED)
+            raise ProblemError(401, _DENIED, refusals.access_cause(scheme))
 
     # Storage, served by the same host.
 
@@ -226,7 +227,9 @@ class Sitecore(BatchProcessor):
         if content_md5 is None and self.switches.strict_md5:
             message = "Missing required header for this request: Content-MD5"
             refusal = refusal or signing.Refusal(status=400, code="InvalidRequest", message=message)
-        return self._refused(refusal) if refusal else self.receive_upload(request, ref, content_md5=content_md5)
+        if refusal is not None:
+            return self.noted(ref, self._refused(refusal))
+        return self.noted(ref, self.receive_upload(request, ref, content_md5=content_md5))
 
     def _get_log(self, request: Request, ref: str) -> Response:
         """Return an error log from a signed URL (3.5)."""
@@ -257,13 +260,14 @@ class Sitecore(BatchProcessor):
     def _storage_refusal(self, request: Request) -> signing.Refusal | None:
         """Return the refusal of a storage request; None if it is valid."""
         call = responses.storage_call(request)
-        if request.method == "PUT":
-            call = self._as_signed(call)
+        if request.method != "PUT":
+            return self._signature_refusal(call)
+        call = self._as_signed(call)
         refusal = self._signature_refusal(call)
-        if refusal is None and request.method == "PUT" and self.switches.strict_content_type:
-            refusal = None if request.mimetype == "application/gzip" else signing.mismatch()
-        if refusal is not None or request.method != "PUT":
-            return refusal
+        if refusal is None and self.switches.strict_content_type and request.mimetype != "application/gzip":
+            refusal = signing.mismatch("Content-Type is not application/gzip, which the switch demands")
+        if refusal is not None:
+            return refusals.with_cause(refusal, call, self._signed_of(call))
         if "transfer-encoding" in call.headers:
             message = "A header you provided implies functionality that is not implemented"
             return signing.Refusal(status=501, code="NotImplemented", message=message)
@@ -274,11 +278,15 @@ class Sitecore(BatchProcessor):
 
     def _as_signed(self, call: signing.Call) -> signing.Call:
         """Return an upload in which signed headers that a switch does not require are as they were signed."""
-        batch = self.state.batches.get(call.path.split("/")[-2])
-        signed = _signed_headers(batch) if batch is not None else _ENCRYPTED
+        signed = self._signed_of(call)
         strict = {signing.ENCRYPTION: self.switches.strict_encryption, _MD5: self.switches.strict_md5}
         missing = {name: value for name, value in signed.items() if name not in call.headers and not strict[name]}
         return replace(call, headers={**missing, **call.headers})
+
+    def _signed_of(self, call: signing.Call) -> dict[str, str]:
+        """Return the headers that the URL of an upload signs, besides `host`."""
+        batch = self.state.batches.get(call.path.split("/")[-2])
+        return _signed_headers(batch) if batch is not None else _ENCRYPTED
 
     def _signature_refusal(self, call: signing.Call) -> signing.Refusal | None:
         """Return the refusal of a request whose signature is missing, expired or of another request."""
@@ -314,9 +322,10 @@ class Sitecore(BatchProcessor):
 
     @property
     def _account(self) -> signing_v4.Account:
-        """The account of storage that signs URLs."""
+        """The account of storage that signs URLs; its secret is text of 40 letters, as those of AWS are."""
         token = base64.b64encode(self.state.hmac_digest(b"session token")).decode()
-        return signing_v4.Account(key_id="ASIAMOCKSBATCHSYNC00", secret=self.state.secret, token=token)
+        secret = base64.b64encode(self.state.hmac_digest(b"secret access key")[:30])
+        return signing_v4.Account(key_id="ASIAMOCKSBATCHSYNC00", secret=secret, token=token)
 
     def _view(self, request: Request, batch: Batch, code: str) -> dict[str, Any]:
         """Return a batch as allocate and status return it."""

@@ -169,7 +169,7 @@ def check_extensions(value: Value, *, groups: tuple[str, ...], max_attributes: i
 
     Args:
         value: Object that may have `extensions`.
-        groups: Accepted group names.
+        groups: Accepted group names; empty for any name and key.
         max_attributes: Maximum number of attributes per group.
         path: Prefix of attribute paths in messages.
 
@@ -181,9 +181,13 @@ def check_extensions(value: Value, *, groups: tuple[str, ...], max_attributes: i
     for group in object_list(value, "extensions", path):
         location = f"{path}extensions"
         name = group.get("name")
-        require(isinstance(name, str) and name in groups, f"{location}.name", f"must be one of {', '.join(groups)}")
+        if groups:
+            require(isinstance(name, str) and name in groups, f"{location}.name", f"must be one of {', '.join(groups)}")
+            require(group.get("key") == "default", f"{location}.key", "must be default")
+        else:
+            require(non_empty(name) is None, f"{location}.name", "must be a non-empty string")
+            require(non_empty(group.get("key")) is None, f"{location}.key", "must be a non-empty string")
         require(name not in seen_groups, f"{location}.name", "occurs twice")
-        require(group.get("key") == "default", f"{location}.key", "must be default")
         seen_groups.add(str(name))
         attributes = {attribute: content for attribute, content in group.items() if attribute not in {"name", "key"}}
         require(len(attributes) <= max_attributes, location, f"has more than {max_attributes} attributes")

@@ -7,6 +7,7 @@ import json
 import re
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from batchsync_mocks import disk
@@ -14,7 +15,7 @@ from batchsync_mocks.sitecore import bulk, records
 from batchsync_mocks.sitecore.gzip_lines import UnusableFileError, check_complete, lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from batchsync_mocks.sitecore.store import Store
@@ -103,7 +104,9 @@ def _log_line(outcome: records.RowOutcome, *, whole_number: bool) -> bytes:
     return json.dumps(entry, separators=(",", ":")).encode() + b"\n"
 
 
-def entries(file: Path, outputs: OutputPaths | None, *, outcome: str, values: bool) -> Iterator[dict[str, Any]]:
+def entries(
+    file: Path, outputs: OutputPaths | None, *, outcome: str, values: bool, skip: int = 0
+) -> Iterator[dict[str, Any]]:
     """Yield the ledger entries of an upload.
 
     Args:
@@ -111,13 +114,16 @@ def entries(file: Path, outputs: OutputPaths | None, *, outcome: str, values: bo
         outputs: The files written when it was processed; None if it was not processed.
         outcome: Outcome of all records of an unprocessed upload.
         values: Whether to add the records' values.
+        skip: Number of entries at the start that are left out.
     """
     if outputs is None:
-        yield from _delivered(file, outcome, values=values)
+        yield from _delivered(file, outcome, values=values, skip=skip)
         return
     delivered = lines(file, skip_blank=False) if values else iter(())
     lines_processed = (
-        bulk.read_entries(outputs.refs, outputs.ledger) if outputs.refs.exists() else _read_ledger(outputs.ledger)
+        islice(bulk.read_entries(outputs.refs, outputs.ledger), skip, None)
+        if outputs.refs.exists()
+        else _read_ledger(outputs.ledger, skip)
     )
     for number, ref, schema, mode, code, message, detail in lines_processed:
         entry = {"line": number, "ref": ref, "schema": schema, "mode": mode}
@@ -128,20 +134,31 @@ def entries(file: Path, outputs: OutputPaths | None, *, outcome: str, values: bo
         yield entry
 
 
-def _read_ledger(ledger: Path) -> Iterator[list[Any]]:
-    """Yield the entries of a ledger file."""
+def values_of(file: Path, numbers: Collection[int]) -> dict[int, Any]:
+    """Return the values of the records in some lines of an upload, by the number of the line."""
+    found: dict[int, Any] = {}
+    for number, line in lines(file, skip_blank=False) if numbers else ():
+        if number in numbers:
+            found[number] = _value(records.read(line))
+        if len(found) == len(numbers):
+            break
+    return found
+
+
+def _read_ledger(ledger: Path, skip: int) -> Iterator[list[Any]]:
+    """Yield the entries of a ledger file, without those to skip."""
     with ledger.open(encoding="utf-8") as stream:
-        for line in stream:
+        for line in islice(stream, skip, None):
             yield json.loads(line)
 
 
-def _delivered(file: Path, outcome: str, *, values: bool) -> Iterator[dict[str, Any]]:
-    """Yield the ledger entries of an unprocessed upload."""
+def _delivered(file: Path, outcome: str, *, values: bool, skip: int) -> Iterator[dict[str, Any]]:
+    """Yield the ledger entries of an unprocessed upload, without those to skip."""
     try:
         check_complete(file)
     except UnusableFileError:
         return
-    for number, line in lines(file):
+    for number, line in islice(lines(file), skip, None):
         record = records.read(line) or {}
         names = {name: text if isinstance(text := record.get(name), str) else None for name in ("schema", "mode")}
         ref = record.get("ref")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from sys import intern
 from typing import TYPE_CHECKING
 
 from batchsync_mocks import datetimes
 from batchsync_mocks.sitecore import checks
 from batchsync_mocks.sitecore.problems import IDENTITY_MISSING, NOT_ENOUGH, NOT_ENOUGH_TO_DELETE, RecordRejectedError
+from batchsync_mocks.sitecore.tenant import DEFAULT
 
 if TYPE_CHECKING:
     from batchsync_mocks.sitecore.checks import Value
+    from batchsync_mocks.sitecore.tenant import Tenant
 
 GROUPS = ("ext", "ext1", "ext2", "ext3", "ext4", "ext5")
 MAX_ATTRIBUTES = 100
@@ -24,7 +25,9 @@ PERSON: dict[str, checks.Check] = {
     "dateOfBirth": checks.whole_second_datetime,
     "email": checks.email,
     "emails": checks.string_list,
+    "phone": checks.string,
     "phoneNumbers": checks.string_list,
+    "language": checks.matching("[A-Za-z]{2}", "two letters (ISO 639)"),
     "nationality": checks.string,
     "passportNumber": checks.string,
     "passportExpiry": checks.minute_datetime,
@@ -38,7 +41,6 @@ GUEST: dict[str, checks.Check] = {
     "guestType": checks.one_of("customer"),
     "firstSeen": checks.utc_datetime,
     "lastSeen": checks.utc_datetime,
-    "language": checks.matching("[A-Za-z]{2}", "two letters (ISO 639)"),
 }
 # Both tables in one pass; which of them is violated matters only for the message.
 _ALL_CHECKS = {**GUEST, **PERSON}
@@ -54,8 +56,13 @@ _REQUIRED_FOR_IDENTIFIER = ("provider", "id")
 _IDENTITY = ("identifiers", "email", "firstName", "lastName")
 
 
-def check_guest(value: Value, now: float) -> None:
+def check_guest(value: Value, now: float, tenant: Tenant = DEFAULT) -> None:
     """Check the value of a guest upsert.
+
+    Args:
+        value: The value of the record.
+        now: Epoch seconds.
+        tenant: Rules of the tenant.
 
     Raises:
         RecordRejectedError: If an attribute is invalid, or identity data is missing.
@@ -65,10 +72,12 @@ def check_guest(value: Value, now: float) -> None:
     else:
         checks.check_attributes(value, GUEST)
         check_person(value, now)
-    checks.check_extensions(value, groups=GROUPS, max_attributes=MAX_ATTRIBUTES)
+    groups = () if tenant.free_extensions else GROUPS
+    checks.check_extensions(value, groups=groups, max_attributes=MAX_ATTRIBUTES)
+    tenant.check_attributes("guest", value)
     for subscription in checks.object_list(value, "subscriptions"):
         checks.check_attributes(subscription, _SUBSCRIPTION, "subscriptions.")
-    check_identity(value)
+    check_identity(value, tenant)
 
 
 def check_person(value: Value, now: float, path: str = "") -> None:
@@ -99,34 +108,29 @@ def check_identifiers(value: Value, path: str = "") -> None:
         checks.check_attributes(identifier, _IDENTIFIER, prefix)
 
 
-def check_identity(value: Value) -> None:
-    """Check that there is an identifier or an e-mail address (the default rule assumed in 5.1).
+def check_identity(value: Value, tenant: Tenant) -> None:
+    """Check that a value identifies a guest by the rules of the tenant.
 
     Raises:
         RecordRejectedError: If there is neither.
     """
-    if identities_of(value):
+    if tenant.identities_of(value):
         return
     no_identity = not any(value.get(name) for name in _IDENTITY)
-    raise RecordRejectedError(IDENTITY_MISSING if no_identity else NOT_ENOUGH, "needs one of identifiers or email")
+    raise RecordRejectedError(IDENTITY_MISSING if no_identity else NOT_ENOUGH, f"needs {tenant.needed}")
 
 
-def check_delete(value: Value) -> None:
+def check_delete(value: Value, tenant: Tenant = DEFAULT) -> None:
     """Check the value of a guest delete (5.4).
 
+    Args:
+        value: The value of the record.
+        tenant: Rules of the tenant.
+
     Raises:
-        RecordRejectedError: If an attribute is invalid, or there is neither an identifier nor an e-mail address.
+        RecordRejectedError: If an attribute is invalid, or nothing identifies a guest.
     """
     checks.check_attributes(value, PERSON)
     check_identifiers(value)
-    if not identities_of(value):
-        raise RecordRejectedError(NOT_ENOUGH_TO_DELETE, "needs one of identifiers or email")
-
-
-def identities_of(value: Value) -> list[tuple[str, str]]:
-    """Return the identities, strongest first: (provider, id) pairs, then ("", e-mail address in lower case)."""
-    identities = [(intern(item["provider"]), item["id"]) for item in value.get("identifiers", ())]
-    if value.get("email"):
-        # Providers are never empty, so an address cannot collide with an identifier.
-        identities.append(("", value["email"].lower()))
-    return identities
+    if not tenant.identities_of(value):
+        raise RecordRejectedError(NOT_ENOUGH_TO_DELETE, f"needs {tenant.needed}")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchsync_mocks.sitecore import checks, guests
+from batchsync_mocks.sitecore.tenant import DEFAULT
 
 if TYPE_CHECKING:
     from batchsync_mocks.sitecore.checks import Value
+    from batchsync_mocks.sitecore.tenant import Tenant
 
 MAX_ATTRIBUTES = 50
 _CURRENCY = checks.matching("[A-Z]{3}", "three upper-case letters (ISO 4217)")
@@ -73,13 +75,14 @@ _TRACKING: dict[str, checks.Check] = {
 }
 
 
-def check_order(value: Value, now: float, *, insert: bool) -> None:
+def check_order(value: Value, now: float, *, insert: bool, tenant: Tenant = DEFAULT) -> None:
     """Check the value of an order; on upsert, items may be incomplete (6.3).
 
     Args:
         value: The value of the record.
         now: Epoch seconds.
         insert: Whether the rules of an insert apply.
+        tenant: Rules of the tenant, by which the contact is identified.
 
     Raises:
         RecordRejectedError: If an attribute is missing or invalid, or the contact has no identity.
@@ -97,8 +100,10 @@ def check_order(value: Value, now: float, *, insert: bool) -> None:
     contact = value["contact"]
     checks.require(isinstance(contact, dict), "contact", "must be an object")
     guests.check_person(contact, now, "contact.")
-    checks.check_extensions(contact, groups=guests.GROUPS, max_attributes=guests.MAX_ATTRIBUTES, path="contact.")
-    guests.check_identity(contact)
+    groups = () if tenant.free_extensions else guests.GROUPS
+    checks.check_extensions(contact, groups=groups, max_attributes=guests.MAX_ATTRIBUTES, path="contact.")
+    tenant.check_attributes("order", value)
+    guests.check_identity(contact, tenant)
 
 
 def check_delete(value: Value) -> None:
@@ -115,7 +120,7 @@ def check_migration(value: Value) -> None:
         checks.require(isinstance(value.get(end), dict), end, "is required and must be an object")
         checks.require(bool(value[end].get("identifiers")), f"{end}.identifiers", "is required")
         guests.check_identifiers(value[end], f"{end}.")
-    ends = [guests.identities_of({"identifiers": value[end]["identifiers"]}) for end in ("migrateFrom", "migrateTo")]
+    ends = [DEFAULT.identities_of({"identifiers": value[end]["identifiers"]}) for end in ("migrateFrom", "migrateTo")]
     checks.require(sorted(ends[0]) != sorted(ends[1]), "migrateTo", "is the same as migrateFrom")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from batchsync_mocks import datetimes, disk
 from batchsync_mocks.batches import Batch, BatchOutcome
-from batchsync_mocks.sitecore import bulk, files, phases
+from batchsync_mocks.sitecore import bulk, files, phases, refusals
 from batchsync_mocks.sitecore.gzip_lines import UnusableFileError
 from batchsync_mocks.sitecore.store import Store
 from batchsync_mocks.sitecore.switches import SitecoreSwitches
@@ -27,6 +27,7 @@ class BatchProcessor(Vendor):
 
     switches_type = SitecoreSwitches
     detail_types: ClassVar[Mapping[str, Any]] = {"checksum": str, "size": int}
+    row_counter = "read"
 
     def __init__(self, state: VendorState, clock: Clock, *, switches: SitecoreSwitches | None = None) -> None:
         """Create the vendor on its state and clock, with default switches if None."""
@@ -48,8 +49,8 @@ class BatchProcessor(Vendor):
         """Return whether the batch accepts uploads: until processing starts, unless it is corrupted."""
         return phases.status(batch, self.clock.now(), self.switches) in {"uploading", "file_uploaded"}
 
-    def batches(self) -> list[dict[str, Any]]:
-        """Return every batch: `ref`, `status`, `createdAt`, `uploads` (number), `counts` (records), `note`."""
+    def batches(self, last: int = 0) -> list[dict[str, Any]]:
+        """Return every batch: `ref`, `status`, `createdAt`, `uploads` (number), `counts`, `note` and `refused`."""
         with self.state.lock:
             self.process_due()
             return [
@@ -59,9 +60,10 @@ class BatchProcessor(Vendor):
                     "createdAt": datetimes.format_millis(batch.created),
                     "uploads": batch.uploads,
                     "counts": batch.outcome.counts if batch.outcome else {},
-                    "note": batch.outcome.note if batch.outcome else "",
+                    "note": self._note(batch),
+                    "refused": self.refused.get(batch.id, ""),
                 }
-                for batch in self.state.batches.all()
+                for batch in self.state.batches.all()[-last:]
             ]
 
     def entries(self, *, values: bool = False) -> Iterator[dict[str, Any]]:
@@ -75,11 +77,31 @@ class BatchProcessor(Vendor):
             self._loaded_store()
             delivered = [(batch, self._status(batch)) for batch in self.state.batches.all() if batch.upload]
         for batch, status in delivered:
-            paths = self._output_paths(batch)
-            processed = paths if batch.outcome is not None and paths.ledger.exists() else None
-            outcome = "pending" if status in {"file_uploaded", "processing"} else "unprocessed"
-            for entry in files.entries(self._upload_of(batch), processed, outcome=outcome, values=values):
+            for entry in self._entries_of(batch, status, values=values):
                 yield {"batch": batch.reference, **entry}
+
+    def rows(self, batch: Batch, *, skip: int = 0) -> Iterator[dict[str, Any]]:
+        """Yield the ledger entries of one batch by line, without values and the number of the delivery."""
+        with self.state.lock:
+            self.process_due()
+            self._loaded_store()
+            current, status = self.state.batches.get(batch.id), self._status(batch)
+        if current is not None and current.upload is not None:
+            yield from self._entries_of(current, status, skip=skip)
+
+    def with_values(self, batch: Batch, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return rows of a batch with the `value` of each record."""
+        values = files.values_of(self._upload_of(batch), {row["line"] for row in rows})
+        return [row | {"value": values.get(row["line"])} for row in rows]
+
+    def _entries_of(
+        self, batch: Batch, status: str, *, values: bool = False, skip: int = 0
+    ) -> Iterator[dict[str, Any]]:
+        """Return an iterator over the ledger entries of a batch in a status, without those to skip."""
+        paths = self._output_paths(batch)
+        processed = paths if batch.outcome is not None and paths.ledger.exists() else None
+        outcome = "pending" if status in {"file_uploaded", "processing"} else "unprocessed"
+        return files.entries(self._upload_of(batch), processed, outcome=outcome, values=values, skip=skip)
 
     def summary(self) -> dict[str, int]:
         """Return the numbers of deliveries by outcome; for batches counted in bulk only the refs are read."""
@@ -115,6 +137,16 @@ class BatchProcessor(Vendor):
     def _status(self, batch: Batch) -> str:
         """Return the status of a batch at the clock's time."""
         return phases.status(batch, self.clock.now(), self.switches)
+
+    def _note(self, batch: Batch) -> str:
+        """Return why a batch was not processed; empty if it was, or may still be."""
+        if self._status(batch) == "corrupted":
+            return refusals.difference(batch)
+        return batch.outcome.note if batch.outcome else ""
+
+    def upload_problem(self, batch: Batch) -> str:
+        """Return what is wrong with the upload of a batch; empty if nothing is."""
+        return refusals.difference(batch) if phases.corrupted(batch, self.switches) else ""
 
     def _apply(self, batch: Batch, at: float) -> None:
         """Apply an uploaded file, and save the outcome of its batch."""

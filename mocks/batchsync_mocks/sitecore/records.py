@@ -128,20 +128,21 @@ def _apply(record: dict[str, Any], store: Store, now: float, switches: SitecoreS
     """Validate a value and apply it to the store; return the message of the error log, if any."""
     schema, mode = str(record["schema"]), str(record["mode"])
     value = checks.without_nulls(record["value"]) if nulls else record["value"]
+    tenant = store.for_tenant(switches)
     match schema, mode:
         case "guest", "delete" | "gdpr_delete":
-            guests.check_delete(value)
+            guests.check_delete(value, tenant)
             gdpr = mode == "gdpr_delete" or switches.delete_takes_orders
             return store.delete_guest(value, gdpr=gdpr)
         case "guest", _:
-            guests.check_guest(value, now)
+            guests.check_guest(value, now, tenant)
             strict_checks.check(schema, mode, value, switches)
             store.upsert_guest(value, new_only=mode == "create")
         case "order", "delete":
             orders.check_delete(value)
             return store.delete_order(value)
         case "order", _:
-            orders.check_order(value, now, insert=mode in {"insert", "create"})
+            orders.check_order(value, now, insert=mode in {"insert", "create"}, tenant=tenant)
             strict_checks.check(schema, mode, value, switches)
             store.put_order(value, insert=mode in {"insert", "create"})
         case "migration", _:

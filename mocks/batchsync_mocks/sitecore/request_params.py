@@ -22,12 +22,13 @@ class Reference(BaseConverter):
 
 
 class ProblemError(Exception):
-    """Error that ends a call with an HTTP status and a message."""
+    """Error that ends a call with an HTTP status and a message; the cause is for the status page only."""
 
-    def __init__(self, status: int, message: str) -> None:
-        """Set status and message."""
+    def __init__(self, status: int, message: str, cause: str = "") -> None:
+        """Set status, message and cause."""
         super().__init__(message)
         self.status, self.message = status, message
+        self.problem = f"{message} ({cause})" if cause else message
 
 
 def datetime_param(request: Request, name: str) -> float | None:

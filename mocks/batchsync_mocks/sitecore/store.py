@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from batchsync_mocks import datetimes
 from batchsync_mocks.sitecore import problems
-from batchsync_mocks.sitecore.guests import identities_of
 from batchsync_mocks.sitecore.identity_index import IdentityIndex
 from batchsync_mocks.sitecore.problems import RecordRejectedError
+from batchsync_mocks.sitecore.tenant import DEFAULT, tenant_of
 from batchsync_mocks.sitecore.value_store import ValueStore
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from batchsync_mocks.sitecore.checks import Value
     from batchsync_mocks.sitecore.identity_index import Identity
+    from batchsync_mocks.sitecore.switches import SitecoreSwitches
+    from batchsync_mocks.sitecore.tenant import Tenant
 
 DAY = 86_400
 _SPACE = uuid.UUID("6e7a4b0e-54b6-5d0c-9d7e-2b1f3c4d5e6f")
@@ -72,7 +74,9 @@ class Store:
     """Guests, orders and tracking events of a tenant."""
 
     def __init__(self) -> None:
-        """Create an empty store."""
+        """Create an empty store, of a tenant with the default rules."""
+        self.tenant = DEFAULT
+        self._switches: SitecoreSwitches | None = None
         self._last_number = 0
         self._guests: dict[int, Guest] = {}
         self._values = ValueStore()
@@ -81,6 +85,17 @@ class Store:
         self._by_reference: dict[str, dict[str, None]] = {}
         self._tracking: list[Value] = []
         self._types: dict[tuple[str, str, str], type] = {}
+
+    def for_tenant(self, switches: SitecoreSwitches) -> Tenant:
+        """Set the rules of the tenant that switches select.
+
+        Returns:
+            The rules.
+        """
+        # Called for every record; the switches are the same object for all of a file.
+        if switches is not self._switches:
+            self.tenant, self._switches = tenant_of(switches), switches
+        return self.tenant
 
     def upsert_guest(self, value: Value, *, new_only: bool = False) -> int:
         """Create a guest or, unless `new_only`, update the fields sent.
@@ -92,7 +107,7 @@ class Store:
             RecordRejectedError: If `new_only` and the identity exists, an extension attribute changes its type, or an
                 identity is reserved.
         """
-        identities = identities_of(value)
+        identities = self.tenant.identities_of(value)
         _fail_if_reserved(identities)
         found = self._identities.find(identities)
         if new_only and found:
@@ -108,7 +123,7 @@ class Store:
             kept |= {(item["provider"], item["id"]): item for item in value["identifiers"]}
             merged["identifiers"] = list(kept.values())
         guest.value_at = self._values.put(merged)
-        self._set_identities(guest, identities_of(merged))
+        self._set_identities(guest, self.tenant.identities_of(merged))
         return guest.number
 
     def delete_guest(self, value: Value, *, gdpr: bool) -> str:
@@ -157,7 +172,7 @@ class Store:
 
     def put_order(self, value: Value, *, insert: bool) -> None:
         """Create an order, or replace (insert) or update (upsert) the order of that reference within 24 hours."""
-        _fail_if_reserved(identities_of(value["contact"]))
+        _fail_if_reserved(self.tenant.identities_of(value["contact"]))
         found: dict[tuple[str, str, str], type] = {}
         for entity, extended in (("order", value), *(("item", item) for item in value["orderItems"])):
             found |= self._new_attribute_types(entity, extended, found)
@@ -187,7 +202,7 @@ class Store:
         name = (str(consumer.get("firstName", "")), str(consumer.get("lastName", "")))
         person = {attribute: content for attribute, content in consumer.items() if attribute != "orderItems"}
         contact = order.value["contact"]
-        if identities_of(consumer):
+        if self.tenant.identities_of(consumer):
             self.upsert_guest(person)
         elif all(name) and name != (contact.get("firstName"), contact.get("lastName")) and name not in order.travellers:
             self._new_guest(person | {"guestType": "traveller"}, ())
@@ -230,7 +245,7 @@ class Store:
 
     def _find_guests(self, value: Value) -> list[Guest]:
         """Return the guests that match the identities in a value."""
-        return [self._guests[number] for number in self._identities.find(identities_of(value))]
+        return [self._guests[number] for number in self._identities.find(self.tenant.identities_of(value))]
 
     def _new_number(self) -> int:
         """Return the next number of an object."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
-from batchsync_mocks.switches import choice, flag, non_negative
+from batchsync_mocks.sitecore.tenant import is_attributes, is_member_sets
+from batchsync_mocks.switches import choice, flag, non_negative, structure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,33 @@ class SitecoreSwitches:
     strict_md5: bool = flag(default=True, description="the upload must send `Content-Md5`, which is signed (10.19, C2)")
     size_as_string: bool = flag(default=True, description="`size` may be a string of digits, as seen in practice (C6)")
     upper_checksum: str = choice("corrupted", "accepted", description="an upper-case hex checksum (10.20)")
+    data_model: str = choice(
+        "any",
+        "2.0",
+        "2.1",
+        description="data model: 2.0 takes extensions of any name and key, 2.1 identifies by identifiers only (C3)",
+    )
+    identity_rules: list[list[str]] | None = field(
+        default=None,
+        metadata=structure(
+            is_member_sets,
+            form="a list of lists of attributes",
+            description="what identifies a guest of a tenant not of 2.1 (C3); null is identifiers or email (5.1)",
+        ),
+    )
+    attributes: dict[str, Any] | None = field(
+        default=None,
+        metadata=structure(
+            is_attributes,
+            form="the content of a file of attributes",
+            description="attributes of the tenant's extensions; others are undefined (C4); null knows any attribute",
+        ),
+    )
+    undefined_attribute: str = choice(
+        "Validation error",
+        "Undefined attribute",
+        description="message of the log for an undefined attribute: the documented one, or its cause",
+    )
     strict_attributes: bool = flag(description="unknown attributes of a record are a `Validation error` (10.26)")
     closed_lists: bool = flag(
         description="title, paymentType, cardType and fareClass accept only the printed values (10.28)"

@@ -73,8 +73,8 @@ def _empty_log_is_accepted(original: Any) -> Any:
 
 
 def _processing_is_finished(original: Any) -> Any:
-    def read_status(exchange: Any, statuses: Any) -> Any:
-        status = original(exchange, statuses)
+    def read_status(exchange: Any, statuses: Any, body: Any = None) -> Any:
+        status = original(exchange, statuses, body)
         if isinstance(status, vendors_dialect.Running) and status.vendor_status.casefold() == "processing":
             return vendors_dialect.Finished(Verdict.PROCESSED, status.vendor_status)
         return status

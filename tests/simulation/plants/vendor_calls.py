@@ -19,7 +19,7 @@ from batchsync.reconcile import grace, loop, perform
 from batchsync.vendors import client as vendors_client
 from batchsync.vendors import dialect as vendors_dialect
 from batchsync.vendors import http as vendors_http
-from batchsync.vendors import response_parsing
+from batchsync.vendors import response_class, response_parsing
 from simulation.plants.plant import Plant, replaced
 
 # Invariant 1: three kinds of failure
@@ -229,7 +229,7 @@ PLANTS = {
     "5xx-is-not-applied": Plant(
         1,
         "a 5xx counts as not applied",
-        replaced(vendors_dialect, "_default_class_for_intent", _server_error_is_not_applied),
+        replaced(response_class, "_default_class_for_intent", _server_error_is_not_applied),
     ),
     "throttling-is-not-applied": Plant(
         1,

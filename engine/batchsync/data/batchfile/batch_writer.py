@@ -7,7 +7,7 @@ their final names. Unfinished files are never read.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING
 
 import polars as pl
@@ -104,7 +104,12 @@ class BatchFileWriter:
     """
 
     def __init__(
-        self, workspace: Path, rules: FileRules, head: GzipBlock | None, put: Callable[[Path, str], str]
+        self,
+        workspace: Path,
+        rules: FileRules,
+        head: GzipBlock | None,
+        put: Callable[[Path, str], str],
+        tail: GzipBlock | None = None,
     ) -> None:
         """Start with no file.
 
@@ -113,8 +118,11 @@ class BatchFileWriter:
             rules: File rules of the vendor: limits, compression, suffix.
             head: Block that every file begins with (the CSV header), if any.
             put: Called in a background thread: moves a finished file to its final name and returns its location.
+            tail: Block that every file of a JSON document ends with. Its lines begin with a comma, which the first line
+                of a file loses.
         """
         self._workspace, self._rules, self._head, self._put = workspace, rules, head, put
+        self._tail = tail
         self._writes, self._manifests, self._finalizing = (
             SerialExecutor(_BLOCKS_QUEUED),
             SerialExecutor(_FRAMES_QUEUED),
@@ -151,13 +159,15 @@ class BatchFileWriter:
                 self.abandon()
                 message = f"a record exceeds the maximum size of a batch file ({self._rules.bytes_max} bytes)"
                 raise SourceError(message, hint="Map fewer or shorter columns.")
-        self._write_block(self._open, block)
+        comma = int(self._tail is not None and self._open.rows == 0)
+        self._write_block(self._open, replace(block, data=block.data[comma:], size=block.size - comma))
         self._open.rows += block.rows
         self._manifests.submit(self._open.add_manifest, manifest)
 
     def _has_room(self, opened: _OpenFile, block: GzipBlock) -> bool:
         """Return whether the block fits within the vendor's limits."""
         rest = OVERHEAD - len(HEADER) if self._rules.gzip else 0
+        rest += len(self._tail.data) if self._tail is not None else 0
         if self._rules.bytes_max is not None and opened.size + len(block.data) + rest > self._rules.bytes_max:
             return False
         return self._rules.rows_max is None or opened.rows + block.rows <= self._rules.rows_max
@@ -191,6 +201,8 @@ class BatchFileWriter:
         if opened is None:
             return
         self._open = None
+        if self._tail is not None:
+            self._write_block(opened, self._tail)
         if self._rules.gzip:
             self._write(opened, trailer(opened.crc, opened.raw))
         written = self._writes.submit(opened.stream.close)

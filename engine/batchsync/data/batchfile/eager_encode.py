@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from batchsync.core.batch import BatchFile
 from batchsync.data.batchfile.batch_writer import BatchFileWriter
-from batchsync.data.batchfile.encode import Encoded, head_of
+from batchsync.data.batchfile.encode import Encoded, head_of, tail_of
 from batchsync.data.row.partitions import FRAME_ROWS
 from batchsync.util.files import fsync_file, make_private
 
@@ -35,7 +35,7 @@ class EagerEncoder:
         self._folder = folder
         make_private(folder / _FOLDER)
         self._writer: BatchFileWriter | None = BatchFileWriter(
-            folder / _FOLDER, compiled.rules.file, head_of(compiled), self._keep
+            folder / _FOLDER, compiled.rules.file, head_of(compiled), self._keep, tail_of(compiled)
         )
         self._rows = 0
         self._last_was_small = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ import polars_hash as plh
 
 from batchsync.core.keep import Keep
 from batchsync.core.naming import NAMESPACE
-from batchsync.core.vendor_rules import FileFormat
+from batchsync.core.vendor_calls import PLACEHOLDER
+from batchsync.core.vendor_rules import SPLICE, FileFormat, JoinedBy, Reference
 from batchsync.data.batchfile.gzip_blocks import BLOCK, GzipBlock, pack, split_lines
 from batchsync.data.frame import columns as names
 from batchsync.data.frame.content import COLUMNS_OF, CONTENT
@@ -63,9 +65,36 @@ def compression_of(compiled: CompiledJob) -> str | None:
 
 def head_of(compiled: CompiledJob) -> GzipBlock | None:
     """Return the block that every file begins with; None if there is none."""
-    if compiled.rules.file.format is not FileFormat.CSV:
+    if compiled.rules.file.format is FileFormat.CSV:
+        return pack(header_line(compiled.columns), 0, compression_of(compiled))
+    return pack(document_ends(compiled)[0], 0, None) if compiled.rules.file.document is not None else None
+
+
+def tail_of(compiled: CompiledJob) -> GzipBlock | None:
+    """Return the block that every file ends with; None if there is none."""
+    return pack(document_ends(compiled)[1], 0, None) if compiled.rules.file.document is not None else None
+
+
+def document_ends(compiled: CompiledJob) -> tuple[bytes, bytes]:
+    """Return what precedes and follows the records of a JSON document."""
+    text = json.dumps(_targeted(compiled.rules.file.document, compiled.job.target), separators=(",", ":"))
+    before, after = text.split('"{records}"')
+    return f"{before}[\n".encode(), f"]{after}\n".encode()
+
+
+def _targeted(node: object, target: Mapping[str, str]) -> object:
+    """Return a template with the values of a target; members whose optional placeholder has no value are left out."""
+    if isinstance(node, Mapping):
+        filled = {name: _targeted(item, target) for name, item in node.items()}
+        return {name: item for name, item in filled.items() if item is not None}
+    if isinstance(node, list):
+        return [item for item in (_targeted(item, target) for item in node) if item is not None]
+    if not isinstance(node, str):
+        return node
+    found = PLACEHOLDER.fullmatch(node)
+    if found and found[2] and found[1].removeprefix("target.") not in target:
         return None
-    return pack(header_line(compiled.columns), 0, compression_of(compiled))
+    return PLACEHOLDER.sub(lambda match: target.get(match[1].removeprefix("target."), match[0]), node)
 
 
 def encode_changes(compiled: CompiledJob, rows: pl.DataFrame, first: int) -> Encoded:
@@ -209,9 +238,7 @@ def _encoded(
     Raises:
         SourceError: If a line cannot be made, because the source changed after it was compared.
     """
-    refs = plh.concat_str([pl.lit(f"record\0{compiled.job.name}\0"), pl.col(names.SENT_KEY)]).uuidhash.uuid5(
-        str(NAMESPACE)
-    )
+    refs = _references(compiled, first)
     heads = mapped.heads.with_columns(refs.alias(names.REF))
     mapped = replace(mapped, heads=heads)
     line_texts = lines(compiled, record, mapped, *_envelope(compiled, mode))
@@ -228,18 +255,29 @@ def _encoded(
     return Encoded(blocks, manifest)
 
 
+def _references(compiled: CompiledJob, first: int) -> pl.Expr:
+    """Return our reference of each record, as text."""
+    if compiled.rules.file.reference is Reference.NUMBER:
+        return (pl.int_range(1, pl.len() + 1, dtype=pl.Int64) + first).cast(pl.String)
+    named = plh.concat_str([pl.lit(f"record\0{compiled.job.name}\0"), pl.col(names.SENT_KEY)])
+    return named.uuidhash.uuid5(str(NAMESPACE))
+
+
 def _envelope(compiled: CompiledJob, mode: str) -> tuple[list[str | pl.Expr], list[str | pl.Expr]]:
     """Return the fragments of the envelope before and after a record."""
-    template = compiled.rules.file.envelope
+    template, separator = compiled.rules.file.envelope, "," if compiled.rules.file.document is not None else ""
     if template is None:
-        return [""], [""]
+        return [separator], [""]
     schema = compiled.rules.schema_for(compiled.job.target)
     name = compiled.job.target.get("schema") or (schema.name if schema else "")
     text = json.dumps(template, separators=(",", ":"), ensure_ascii=False)
     for placeholder, value in (("{schema}", name), ("{mode}", mode)):
         text = text.replace(placeholder, json.dumps(value)[1:-1])
+    if compiled.rules.file.reference is Reference.NUMBER:
+        text = text.replace('"{ref}"', "{ref}")
     before, after = text.split('"{record}"')
-    return _with_refs(before), _with_refs(after)
+    before = before.removesuffix(f',"{SPLICE}":')
+    return _with_refs(separator + before), _with_refs(after)
 
 
 def _with_refs(text: str) -> list[str | pl.Expr]:
@@ -260,7 +298,7 @@ def _row_manifest(compiled: CompiledJob, mapped: MappedRecords, record: Record) 
         pl.col(names.ROW).alias("row"),
         pl.col(names.REF).alias("ref"),
     ]
-    if compiled.rules.row_log.joined_by == "inputs" and compiled.rules.file.format is FileFormat.CSV:
+    if compiled.rules.row_log.joined_by is JoinedBy.INPUTS and compiled.rules.file.format is FileFormat.CSV:
         sent = fields(record, compiled.columns)
         columns += [item.alias(f"input:{name}") for item, name in zip(sent, compiled.columns, strict=True)]
     if compiled.job.suppress is not None:

@@ -13,7 +13,7 @@ from batchsync.core.naming import staging_prefix
 from batchsync.data.batchfile import eager_encode
 from batchsync.data.batchfile.batch_writer import BatchFileWriter
 from batchsync.data.batchfile.changes import Changes
-from batchsync.data.batchfile.encode import head_of, source_changed_error
+from batchsync.data.batchfile.encode import head_of, source_changed_error, tail_of
 from batchsync.data.batchfile.encode_task import StageTask, prepare_lines, with_changes
 from batchsync.data.batchfile.pinned_pass import is_pinned, pinned_pass
 from batchsync.data.frame import columns
@@ -85,7 +85,7 @@ def iter_batch_files(
     else:
         staging = stage_pass(job, rules, comparison.folder, changes, context.workers)
     with into.workspace() as workspace:
-        writer = BatchFileWriter(workspace, rules.file, head_of(staging.compiled), into.put)
+        writer = BatchFileWriter(workspace, rules.file, head_of(staging.compiled), into.put, tail_of(staging.compiled))
         yield from _write(staging, writer, context)
 
 

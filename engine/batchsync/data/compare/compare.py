@@ -20,6 +20,7 @@ from batchsync.core.job import OnRemovedAnswer
 from batchsync.core.keep import Keep
 from batchsync.core.plan import Plan
 from batchsync.core.row_outcome import PLAN_OUTCOMES, OutcomeCounts, RowOutcome
+from batchsync.core.vendor_rules import Reference
 from batchsync.data.baseline.segments import holds_former_fingerprints
 from batchsync.data.batchfile.changes import CHANGES
 from batchsync.data.batchfile.eager_encode import EagerEncoder
@@ -136,7 +137,9 @@ def _compare_once(
     nothing_known = not baseline.rows and not context.in_flight and context.watermark is None
     # Eager encoding sends every valid record as it is read, so that none may be suppressed.
     encodable = context.eager and nothing_known and context.suppression is None and context.listed is None
-    is_eager = encodable and not compiled.grouped and compiled.rules.file.rows_max is None
+    # Frames that are read in any order have no numbers yet.
+    numbered = compiled.rules.file.reference is Reference.NUMBER or compiled.rules.file.rows_max is not None
+    is_eager = encodable and not compiled.grouped and not numbered
     counts = SourceCounts(
         watermark=context.watermark if compiled.job.send.since else None,
         contract=ContractCounts.before_reading(compiled.job.source.contract),

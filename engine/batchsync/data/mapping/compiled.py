@@ -74,6 +74,7 @@ class Compiler:
         Returns:
             The shape; a constant null where the node has a problem.
         """
+        rule = FREE if rule.kind is Kind.ANY else rule
         match node:
             case Expression():
                 return self._leaf(node, rule, path)
@@ -189,7 +190,7 @@ def member(rule: Rule, name: str) -> Rule:
     named = rule.field(name)
     if named is not None:
         return named
-    return Rule(kind=rule.extra.kind) if rule.extra else FREE
+    return rule.extra.rule(name) if rule.extra else FREE
 
 
 def item_type(kind: pl.DataType) -> pl.DataType | None:

@@ -190,7 +190,12 @@ def _in_order(items: pl.Expr, repeat: RepeatedList, *, ordered: bool) -> pl.Expr
 
 
 def encode_rows(
-    record: Record, mapped: MappedRecords, before: Sequence[str | pl.Expr], after: Sequence[str | pl.Expr]
+    record: Record,
+    mapped: MappedRecords,
+    before: Sequence[str | pl.Expr],
+    after: Sequence[str | pl.Expr],
+    *,
+    spliced: bool = False,
 ) -> pl.Series:
     """Return each record as one line of JSON.
 
@@ -199,11 +204,18 @@ def encode_rows(
         mapped: Mapped records.
         before: Fragments before a record.
         after: Fragments after a record.
+        spliced: Whether the members of a record follow those of `before`, without braces.
 
     Returns:
         The lines (String), in the order of `mapped.heads`.
     """
     heads = with_list_texts(record, mapped)
+    if spliced:
+        texts = Encoder(heads, valid=mapped.valid).column(record.root)
+        members = texts.str.strip_prefix("{").str.strip_suffix("}").alias("batchsync:members")
+        comma = pl.when(pl.col(members.name) == "").then(pl.lit("")).otherwise(pl.lit(","))
+        whole = _concat([*before, comma, pl.col(members.name), *after], ignore_nulls=False)
+        return heads.with_columns(members).select(whole.alias("batchsync:text"))["batchsync:text"]
     return Encoder(heads, valid=mapped.valid).column(record.root, prefix=before, suffix=after)
 
 

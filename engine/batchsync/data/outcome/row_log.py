@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -18,7 +19,7 @@ from batchsync.errors import AmbiguousOutcomeError, PermanentError
 from batchsync.util.gzip_reader import DAMAGED, iter_decompressed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from batchsync.core.vendor_rules import ErrorLayout, TableForm
@@ -102,31 +103,98 @@ def _series(text: bytes) -> pl.Series:
     return lines.filter(lines.str.strip_chars() != "")
 
 
-def by_ref(path: Path, layout: ErrorLayout, bytes_max: int) -> pl.DataFrame:
-    """Read a log in JSON lines.
+def by_name(path: Path, layout: ErrorLayout, bytes_max: int, form: TableForm) -> pl.DataFrame:
+    """Read a log that names each row: by its reference, number or key.
 
     Args:
         path: The log.
-        layout: Names of its members.
+        layout: Its format, and the names of its members or columns.
         bytes_max: Maximum number of decompressed bytes.
+        form: Form of a log in CSV.
 
     Returns:
-        The columns `ref: str` (lower case, or null), `code: str`, `message: str`, `error: bool` (not an ignored code).
+        The columns `ref: str` (what names the row, or null), `code: str`, `message: str`, `error: bool` (not an ignored
+        code, nor a note).
+
+    Raises:
+        AmbiguousOutcomeError: If the log arrived damaged.
+        PermanentError: If it differs from the vendor spec.
     """
     tables = [pl.DataFrame(schema={"ref": pl.String, "code": pl.String, "message": pl.String, "error": pl.Boolean})]
-    for lines in _lines(path, bytes_max):
-        table = lines.to_frame().select(
-            _member(layout.ref).str.strip_chars().str.to_lowercase().alias("ref"),
-            _member(layout.code).alias("code"),
-            _member(layout.message).str.head(_REASON_MAX).alias("message"),
+    if layout.format is LogFormat.CSV:
+        table = read_table(path, bytes_max, form)
+        member: Callable[[str], pl.Expr] = partial(_column, table)
+        frames = iter([table])
+    else:
+        lines = _document_items(path, layout, bytes_max) if layout.format is LogFormat.JSON else _lines(path, bytes_max)
+        member, frames = _member, (found.to_frame() for found in lines)
+    for frame in frames:
+        ref = member(layout.ref).str.strip_chars()
+        named = frame.select(
+            (ref.str.extract(layout.ref_pattern, 1) if layout.ref_pattern else ref).alias("ref"),
+            _code(member(layout.code), layout),
+            member(layout.message).str.head(_REASON_MAX).alias("message"),
+            pl.all_horizontal(
+                pl.lit(value=True), *(member(name).is_in(list(values)) for name, values in layout.only.items())
+            )
+            .fill_null(value=False)
+            .alias("only"),
         )
-        tables.append(table.with_columns(_is_error(layout)))
+        tables.append(named.with_columns(_is_error(layout) & pl.col("only")).drop("only"))
     return pl.concat(tables)
 
 
+def _code(found: pl.Expr, layout: ErrorLayout) -> pl.Expr:
+    """Return the code of each row: the beginning of a text that contains more, if the layout says so."""
+    return (found.str.split(layout.code_until).list.first() if layout.code_until else found).alias("code")
+
+
+def _document_items(path: Path, layout: ErrorLayout, bytes_max: int) -> Iterator[pl.Series]:
+    """Yield the items of each document of a log as JSON texts. A log that was fetched by pages has several."""
+    for document in _documents(path, bytes_max):
+        texts = [_replace_lone_surrogates(json.dumps(item)) for item in _items(document, layout)]
+        yield pl.Series("line", texts, dtype=pl.String)
+
+
+def _documents(path: Path, bytes_max: int) -> list[Any]:
+    """Return the JSON documents of a log: one, or one per line."""
+    text = b"".join(read_chunks(path, bytes_max))
+    try:
+        return [json.loads(text)]
+    except (ValueError, RecursionError):
+        pass
+    try:
+        pages = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except (ValueError, RecursionError):
+        pages = []
+    if not pages:
+        raise AmbiguousOutcomeError(f"{_DAMAGED} (not JSON)")
+    return pages
+
+
+def _items(document: Any, layout: ErrorLayout) -> list[Any]:
+    """Return the failed rows in a document.
+
+    Raises:
+        PermanentError: If it has no such list.
+    """
+    found = document
+    for name in layout.items.lstrip("/").split("/") if layout.items else ():
+        found = found.get(name) if isinstance(found, dict) else None
+    if found is not None and not isinstance(found, list):
+        raise PermanentError(f"the row log has no list {layout.items!r}")
+    return found or []
+
+
 def _member(name: str) -> pl.Expr:
-    """Return a member of each line's object as a string; from a truncated line, what can still be parsed."""
+    """Return a member of each line's object as a string; from a truncated line, what can still be parsed.
+
+    A name that begins with `/` is a JSON pointer.
+    """
     line = pl.col("line")
+    if name.startswith("/"):
+        steps = (f"[{step}]" if step.isdigit() else f"['{step}']" for step in name[1:].split("/"))
+        return line.str.json_path_match(f"${''.join(steps)}")
     quoted = json.dumps(name)[1:-1]
     salvaged = line.str.extract(rf'"{quoted}"\s*:\s*"?([^",}}\]]+)"?\s*[,}}]', 1)
     return pl.coalesce(line.str.json_path_match(f"$['{name}']"), pl.when(line.str.starts_with("{")).then(salvaged))
@@ -160,7 +228,7 @@ def by_inputs(
         inputs = [pl.col(old).alias(f"input:{new}") for new, old in named.items()]
         code = _column(table, layout.code)
         message = _rest(table, named.values()) if layout.message == REST else _column(table, layout.message)
-        table = table.select(*inputs, code.alias("code"), message.alias("message"))
+        table = table.select(*inputs, _code(code, layout), message.alias("message"))
     else:
         table = _json_rows(path, layout, columns, bytes_max)
     return table.filter(table.select(_is_error(layout))["error"]) if table.height else table
@@ -184,15 +252,7 @@ def _rest(table: pl.DataFrame, inputs: Iterable[str]) -> pl.Expr:
 
 def _json_rows(path: Path, layout: ErrorLayout, columns: tuple[str, ...], bytes_max: int) -> pl.DataFrame:
     """Return the failed rows of a JSON document. Parsed in Python, as it contains failed rows only."""
-    try:
-        document: Any = json.loads(b"".join(read_chunks(path, bytes_max)))
-    except (ValueError, RecursionError):
-        raise AmbiguousOutcomeError(f"{_DAMAGED} (not JSON)") from None
-    items = document.get(layout.items) if isinstance(document, dict) and layout.items else document
-    if items is None:
-        items = []
-    if not isinstance(items, list):
-        raise PermanentError(f"the row log has no list {layout.items!r}")
+    items = [item for document in _documents(path, bytes_max) for item in _items(document, layout)]
     rows = [_json_row(item, layout, columns) for item in items]
     schema = {f"input:{column}": pl.String for column in columns} | {"code": pl.String, "message": pl.String}
     return pl.DataFrame(rows, schema=schema, orient="row")

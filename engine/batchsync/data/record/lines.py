@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batchsync.core.vendor_rules import FileFormat
+from batchsync.core.vendor_rules import SPLICE, FileFormat
 from batchsync.data.mapping.csv_encode import encode_rows as csv_lines
 from batchsync.data.mapping.json_encode import encode_rows as json_lines
 
@@ -37,4 +37,5 @@ def lines(
     """
     if compiled.rules.file.format is FileFormat.CSV:
         return csv_lines(mapped.heads, record, compiled.columns)
-    return json_lines(record, mapped, before, [*after, "\n"])
+    spliced = SPLICE in (compiled.rules.file.envelope or ())
+    return json_lines(record, mapped, before, [*after, "\n"], spliced=spliced)

@@ -1,0 +1,377 @@
+"""What the mock knows of a vendor: `vendor.yaml`, the record schemas and the exchanges of a folder.
+
+The reader is lenient: it takes what it needs, because `batchsync validate` reports what is wrong with a folder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import ruamel.yaml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_FILE_MAX = 1_000_000
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseRule:
+    """What a status means, if the body contains a text."""
+
+    status: int
+    means: str
+    body_contains: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListItem:
+    """The item of a list that is about a batch: pointers to the list and into an item, and the template to compare."""
+
+    items: str
+    at: str
+    equals: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request that a client may send. `name` is its path in `vendor.yaml`, or the name of a call about a batch."""
+
+    name: str
+    method: str
+    url: str
+    storage: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+    json: Any = None
+    form: Any = None
+    sends_file: bool = False
+    responses: tuple[ResponseRule, ...] = ()
+    read: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    item: ListItem | None = None
+
+    def rule(self, *meanings: str) -> ResponseRule | None:
+        """Return the first rule with one of the meanings, or None."""
+        return next((rule for rule in self.responses if rule.means in meanings), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Auth:
+    """How a client authenticates: `basic`, `header` or `oauth2_client_credentials`."""
+
+    kind: str
+    headers: Mapping[str, str]
+    user: str = ""
+    password: str = ""
+    token: Call | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """A document about the rows of a batch: `kind` is errors, results or unprocessed.
+
+    `next_page` is the pointer to the URL of the next page, or to its cursor, which is sent as `cursor`; empty without
+    pages.
+    """
+
+    kind: str
+    save_as: str
+    call: Call
+    locate: tuple[Call, ...] = ()
+    next_page: str = ""
+    cursor: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRules:
+    """Form of a batch file."""
+
+    format: str
+    gzip: bool
+    envelope: Any
+    document: Any
+    numbered: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowLog:
+    """Form of row logs. `errors` has the names of members, as `vendor.yaml` states them."""
+
+    joined_by: str
+    first_row: int
+    lists_accepted: bool
+    errors: Mapping[str, Any]
+    tables: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Members of the list that a target selects from."""
+
+    call: Call
+    param: str
+    ids: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """A vendor.
+
+    Attributes:
+        name: Its name.
+        credentials: Names of its credentials.
+        auth: How clients authenticate; None if they do not.
+        calls: Calls about a batch, by name.
+        check: A call that verifies the credentials, or None.
+        template: The call for the input template, or None.
+        choice: The list that a target selects from, or None.
+        downloads: Documents about the rows.
+        counters: Pointers to the numbers of rejected rows in the response of a poll.
+        results_counter: Pointer to the number of rows with results, or empty.
+        file: Form of batch files.
+        row_log: Form of row logs.
+        statuses: Vendor statuses by meaning, in the order of the spec.
+        modes: What each mode sends.
+        params: Templates of the parameters of a target.
+        schemas: Record schemas by name, as their files state them: without settings, and with each value of one.
+        default_schema: Name of the schema of targets that name none, or empty.
+        repeatable: Names of the calls that may be repeated.
+        exchanges: Exchanges by the call that they are about, by file name.
+    """
+
+    name: str
+    credentials: tuple[str, ...]
+    auth: Auth | None
+    calls: Mapping[str, Call]
+    check: Call | None
+    template: Call | None
+    choice: Choice | None
+    downloads: tuple[Download, ...]
+    counters: tuple[str, ...]
+    results_counter: str
+    file: FileRules
+    row_log: RowLog
+    statuses: Mapping[str, Sequence[str]]
+    modes: Mapping[str, str]
+    params: Mapping[str, str]
+    schemas: Mapping[str, Sequence[Mapping[str, Any]]]
+    default_schema: str
+    repeatable: frozenset[str]
+    exchanges: Mapping[str, tuple[Mapping[str, Any], ...]]
+
+    def every_call(self) -> list[Call]:
+        """Return all calls with authentication, and those of the storage."""
+        found = [call for call in (self.check, self.template, self.choice and self.choice.call) if call]
+        found += self.calls.values()
+        found += [call for download in self.downloads for call in (*download.locate, download.call)]
+        return found
+
+
+def read_spec(folder: Path) -> Spec:
+    """Return the vendor of a folder.
+
+    Raises:
+        ValueError: If it contains no `vendor.yaml`, or one that is incomplete.
+    """
+    document = _with_defaults(_mapping(_yaml(folder / "vendor.yaml"), folder))
+    try:
+        return _spec(document, folder)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        reason = f"lacks {error}" if isinstance(error, KeyError) else "is incomplete"
+        msg = f"{folder / 'vendor.yaml'} {reason}; check it with `batchsync vendors {folder}`."
+        raise ValueError(msg) from None
+
+
+def _spec(document: Mapping[str, Any], folder: Path) -> Spec:
+    """Return the vendor that a `vendor.yaml` describes."""
+    connection, log, file, policy = (document[name] for name in ("connection", "row_log", "file", "policy"))
+    describe, errors, results = (document.get(name) or {} for name in ("describe", "errors", "results"))
+    choice = describe.get("choice")
+    statuses: dict[str, list[str]] = {}
+    for status, meaning in document["statuses"].items():
+        if status != "source":
+            statuses.setdefault(meaning, []).append(status)
+    name = str(document["name"])
+    if not _NAME.fullmatch(name):
+        msg = f"{folder / 'vendor.yaml'}: the name {name[:60]!r} has other characters than a-z, 0-9, - and _."
+        raise ValueError(msg)
+    return Spec(
+        name=name,
+        credentials=tuple(connection["credentials"]),
+        auth=_auth(connection["auth"]) if connection.get("auth") else None,
+        calls={item["call"]: _call(item["call"], item) for item in document["calls"]},
+        check=_call("describe.check", describe["check"]) if describe.get("check") else None,
+        template=_call("describe.template", describe["template"]) if describe.get("template") else None,
+        choice=_choice(choice) if choice else None,
+        downloads=_downloads(document),
+        counters=tuple(errors.get("counters", ())),
+        results_counter=results.get("counter") or "",
+        file=FileRules(
+            format=file["format"],
+            gzip=file["gzip"],
+            envelope=file.get("envelope"),
+            document=file.get("document"),
+            numbered=file.get("reference") == "number",
+        ),
+        row_log=RowLog(
+            joined_by=log["joined_by"],
+            first_row=log.get("first_row", 1),
+            lists_accepted=log["default_outcome"] == "unknown" and not log.get("results"),
+            errors=log["errors"],
+            tables=log.get("tables") or {},
+        ),
+        statuses=statuses,
+        modes=document["modes"]["sends"],
+        params=describe.get("params") or {},
+        schemas=_schemas(folder / "records", document.get("settings") or {}),
+        default_schema=document["target"].get("default_schema") or "",
+        repeatable=frozenset(call for call in ("allocate", "commit") if policy.get(f"{call}_repeatable")),
+        exchanges=_exchanges(folder / "exchanges"),
+    )
+
+
+def _auth(auth: Mapping[str, Any]) -> Auth:
+    """Return how clients authenticate."""
+    return Auth(
+        kind=auth["kind"],
+        headers=auth.get("headers") or {},
+        user=auth.get("user", ""),
+        password=auth.get("password", ""),
+        token=_call("connection.auth.token", auth["token"]) if auth.get("token") else None,
+    )
+
+
+def _choice(choice: Mapping[str, Any]) -> Choice:
+    """Return the list that a target selects from."""
+    return Choice(
+        call=_call("describe.choice.call", choice["call"]),
+        param=choice["param"],
+        ids=tuple(choice["ids"]),
+        names=tuple(choice["names"]),
+    )
+
+
+def _downloads(document: Mapping[str, Any]) -> tuple[Download, ...]:
+    """Return the documents about rows."""
+    blocks = [
+        (f"errors.downloads.{number}", "errors", item)
+        for number, item in enumerate((document.get("errors") or {}).get("downloads", ()))
+    ]
+    blocks += [(name, name, document[name]) for name in ("results", "unprocessed") if document.get(name)]
+    return tuple(_download(at, kind, item) for at, kind, item in blocks)
+
+
+def _download(at: str, kind: str, item: Mapping[str, Any]) -> Download:
+    """Return a document about rows; `at` is its path in `vendor.yaml`."""
+    locate = item.get("locate") or []
+    located = [
+        _call(f"{at}.locate.{n}", call) for n, call in enumerate(locate if isinstance(locate, list) else [locate])
+    ]
+    pages = item.get("pages") or {}
+    return Download(
+        kind=kind,
+        save_as=item["save_as"],
+        call=_call(f"{at}.call", item["call"]),
+        locate=tuple(located),
+        next_page=pages.get("next", ""),
+        cursor=pages.get("param", ""),
+    )
+
+
+def _call(name: str, call: Mapping[str, Any]) -> Call:
+    """Return a call."""
+    item = call.get("item")
+    return Call(
+        name=name,
+        method=call["method"],
+        url=call["url"],
+        storage=call.get("endpoint") == "storage",
+        headers=call.get("headers") or {},
+        json=call.get("json"),
+        form=call.get("form"),
+        sends_file=bool(call.get("sends_file")),
+        responses=tuple(
+            ResponseRule(status=rule["status"], means=rule["means"], body_contains=rule.get("body_contains", ""))
+            for rule in call.get("responses") or ()
+        ),
+        read={name: tuple(pointers) for name, pointers in (call.get("read") or {}).items()},
+        item=ListItem(items=item["items"], at=item["at"], equals=item["equals"]) if item else None,
+    )
+
+
+def _schemas(folder: Path, settings: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the record schemas of a folder by name, each in all forms that accounts of the vendor may have."""
+    files = sorted(folder.glob("*.yaml")) if folder.is_dir() else []
+    found = {file.stem: [_mapping(_yaml(file), file)] for file in files}
+    for setting in settings.values():
+        values = (setting.get("values") or {}).values()
+        changes = [(value.get("changes") or {}).get("records") or {} for value in values]
+        for name, change in (pair for records in changes for pair in records.items()):
+            found[name].append(_merged(found[name][0], change))
+        if setting.get("takes") == "member_sets":
+            # An account may have identity rules of its own.
+            found[setting["record"]].append({**found[setting["record"]][0], "any_of": {}, "fields_in": {}})
+    return found
+
+
+def _exchanges(folder: Path) -> dict[str, tuple[Mapping[str, Any], ...]]:
+    """Return the exchanges of a folder by call, by file name; those that are replayed against mocks come first."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for file in sorted(folder.glob("*.yaml")) if folder.is_dir() else []:
+        exchange = _mapping(_yaml(file), file)
+        found.setdefault(str(exchange.get("call")), []).append(exchange)
+    return {call: tuple(sorted(items, key=lambda item: "replay" not in item)) for call, items in found.items()}
+
+
+def _with_defaults(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the vendor spec of connections that choose no settings: with the changes of the default values."""
+    result = dict(document)
+    for setting in (document.get("settings") or {}).values():
+        default = (setting.get("values") or {}).get(setting.get("default", "")) or {}
+        changes = default.get("changes") or {}
+        result = _merged(result, {name: part for name, part in changes.items() if name != "records"})
+    return result
+
+
+def _merged(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return content with changes: mappings are merged key by key, null removes a key, `calls` are merged by name."""
+    result = dict(content)
+    for name, change in changes.items():
+        present = result.get(name)
+        if change is None:
+            result.pop(name, None)
+        elif isinstance(change, Mapping):
+            result[name] = _merged(present if isinstance(present, Mapping) else {}, change)
+        elif name == "calls" and isinstance(present, list):
+            by_name = {item["call"]: item for item in change}
+            kept = [_merged(item, by_name.pop(item["call"], {})) for item in present]
+            result[name] = [*kept, *by_name.values()]
+        else:
+            result[name] = change
+    return result
+
+
+def _yaml(file: Path) -> Any:
+    """Return the content of a YAML file."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        if len(text) > _FILE_MAX:
+            msg = f"{file} has more than {_FILE_MAX:,} characters."
+            raise ValueError(msg)
+        return ruamel.yaml.YAML(typ="safe", pure=True).load(text)
+    except (OSError, UnicodeDecodeError, ruamel.yaml.error.YAMLError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not YAML"
+        msg = f"{file} cannot be read: {reason}."
+        raise ValueError(msg) from None
+
+
+def _mapping(content: Any, place: Path) -> Mapping[str, Any]:
+    """Return the content of a file if it is a mapping; raise ValueError if not."""
+    if isinstance(content, Mapping):
+        return content
+    msg = f"{place} contains no mapping."
+    raise ValueError(msg)
