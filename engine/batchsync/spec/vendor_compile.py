@@ -19,6 +19,7 @@ from batchsync.core.vendor_calls import (
     Limits,
     ListItem,
     Pages,
+    Part,
     ResponseRule,
 )
 from batchsync.core.vendor_rules import ErrorLayout, FileRules, RowLogRules, TableForm, VendorRules
@@ -167,6 +168,10 @@ def _call(model: CallModel, *, intent: bool = False) -> Call:
         ),
         read={name: tuple(pointers) for name, pointers in model.read.items()},
         item=ListItem(**model.item.model_dump()) if model.item else None,
+        parts=tuple(
+            Part(name=part.name, json=part.json_body, text=part.text, filename=part.filename, type=part.type)
+            for part in model.parts
+        ),
     )
 
 
@@ -228,4 +233,5 @@ def _limits(model: LimitsModel) -> Limits:
         answer_max=model.answer_max,
         file_max=model.file_max,
         expanded_max=model.expanded_max,
+        calls_per_minute=model.calls_per_minute,
     )

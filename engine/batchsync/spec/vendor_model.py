@@ -97,10 +97,22 @@ class ListItemModel(Model):
     equals: Text
 
 
+class PartModel(Model):
+    """A part of a multipart/form-data body: a JSON document, a text, or the batch file."""
+
+    name: Text
+    json_body: Annotated[dict[Text, JsonValue] | None, Field(alias="json")] = None
+    text: str | None = None
+    file: bool = False
+    filename: str = ""
+    type: str = ""
+
+
 class CallModel(Documented):
     """A request. `url` is a path of the API, or a placeholder for a URL of an earlier response.
 
     `item` selects the object that the pointers of `read` apply to, in a response that lists several batches.
+    `parts` make the body of a call that sends the file multipart/form-data; one of them is the file.
     """
 
     method: Literal["GET", "PUT", "POST", "PATCH", "DELETE"]
@@ -113,6 +125,7 @@ class CallModel(Documented):
     responses: list[ResponseModel] = Field(default_factory=list)
     read: dict[Text, Pointers] = Field(default_factory=dict)
     item: ListItemModel | None = None
+    parts: list[PartModel] = Field(default_factory=list)
 
 
 class BatchCallModel(CallModel):
@@ -138,7 +151,10 @@ class AuthModel(Documented):
 
 
 class LimitsModel(Documented):
-    """Timeouts, and maximum sizes of responses in bytes. A call takes at most `answer`, with a file at most `whole`."""
+    """Timeouts, and maximum sizes of responses in bytes. A call takes at most `answer`, with a file at most `whole`.
+
+    `calls_per_minute` limits the calls of the API that a process makes for a connection.
+    """
 
     connect: Duration = "10s"
     read: Duration = "60s"
@@ -147,6 +163,7 @@ class LimitsModel(Documented):
     answer_max: Count = 4 * 2**20
     file_max: Count = 2 * 2**30
     expanded_max: Count = 8 * 2**30
+    calls_per_minute: Count | None = None
 
 
 class ConnectionModel(Documented):

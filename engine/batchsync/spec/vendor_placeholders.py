@@ -100,7 +100,9 @@ def _downloads(model: VendorModel) -> Iterator[tuple[str, DownloadModel]]:
 
 def _dumped(call: CallModel) -> dict[str, Any]:
     """Return what a request is made of."""
-    return call.model_dump(by_alias=True, include={"url", "headers", "json_body", "form", "item"}, exclude_none=True)
+    return call.model_dump(
+        by_alias=True, include={"url", "headers", "json_body", "form", "item", "parts"}, exclude_none=True
+    )
 
 
 def _texts(node: Any, at: str) -> Iterator[tuple[str, str]]:
