@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from batchsync_mocks import disk, profiles
 from batchsync_mocks.access import VARIABLE
 from batchsync_mocks.clock import Clock
+from batchsync_mocks.generic.switches import GenericSwitches
 from batchsync_mocks.motorweb.switches import MotorwebSwitches
 from batchsync_mocks.serving import VENDORS, serve
 from batchsync_mocks.sitecore.switches import SitecoreSwitches
@@ -140,7 +141,11 @@ def _profiles_and_switches() -> str:
     """Return the text of `--list`."""
     lines = ["profiles:"]
     lines += [f"  {name}: {profiles.profile(name).about}" for name in profiles.names()]
-    for vendor, switches_type in (("motorweb-bdp", MotorwebSwitches), ("sitecore-cdp", SitecoreSwitches)):
+    for vendor, switches_type in (
+        ("motorweb-bdp", MotorwebSwitches),
+        ("sitecore-cdp", SitecoreSwitches),
+        ("vendors of folders", GenericSwitches),
+    ):
         lines.append(f"switches of {vendor}:")
         lines += [
             f"  {name}={default} ({values}): {description}"
@@ -162,7 +167,8 @@ def _parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m batchsync_mocks", description="Serve mocks of file-batch vendors.")
     add = parser.add_argument
-    add("vendors", nargs="*", metavar="vendor", help=f"vendors to serve (default: all): {', '.join(VENDORS)}")
+    vendors = f"vendors to serve (default: all): {', '.join(VENDORS)}, or a folder with a vendor.yaml, such as ./acme"
+    add("vendors", nargs="*", metavar="vendor", help=vendors)
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=0, help="port of the first vendor, the others follow; 0: any (default)")
     add(

@@ -29,17 +29,18 @@ class LedgerEntry(_Delivery, total=False):
         line: Number of the row or record in its file, from 1.
         delivery: 1 for the first delivery of this row (by its columns) or record (by its ref), then 2, ...
         outcome: `accepted`, `rejected`, `pending` (the batch is not finished) or `unprocessed` (it never will be).
-        reference: Motorweb: the client's reference of the batch.
-        columns: Motorweb: the row by column.
+        reference: Motorweb and vendors of folders: the client's reference of the batch.
+        columns: Motorweb: the row by column; vendors of folders: the record, if it has no lasting reference.
         errorType: Motorweb: type of the error of a rejected row, else None.
         errorDescription: Motorweb: its text.
-        ref: Sitecore: the client's reference of the record; `null` for a line that could not be parsed.
-        schema: Sitecore: schema of the record, or None.
-        mode: Sitecore: mode of the record, or None.
-        code: Sitecore: code in the log, or None.
-        message: Sitecore: message in the log, or None.
+        ref: Sitecore and vendors of folders: the client's reference of the record; `null` for a line that could not be
+            parsed.
+        schema: The same: schema of the record, or None.
+        mode: The same: mode of the record, or None.
+        code: The same: code in the log, or None.
+        message: The same: message in the log, or None.
         detail: Sitecore: why the mock refused the record.
-        value: Sitecore: the record, with `ledger(values=True)`.
+        value: Sitecore and vendors of folders: the record, with `ledger(values=True)`.
     """
 
     reference: str

@@ -4,17 +4,21 @@ Nothing is imported until a fixture is used.
 
     @pytest.mark.batchsync_faults("storm", seed=7)
     def test_my_jobs(sitecore_cdp): ...
+
+    def test_jobs_of_another_vendor(vendor_mock):
+        acme = vendor_mock("./acme")
 """
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from batchsync_mocks.running import Running, VendorMock
 
@@ -34,15 +38,39 @@ def vendor_mocks(request: pytest.FixtureRequest) -> Iterator[Running]:
     Yields:
         The handle of both mocks.
     """
+    with _served(request) as running:
+        yield running
+
+
+@pytest.fixture
+def vendor_mock(request: pytest.FixtureRequest) -> Iterator[Callable[[str], VendorMock]]:
+    """Return a function that serves a fresh mock of a vendor of a folder, such as `./acme` beside the test.
+
+    Yields:
+        The function. Its argument is the folder with `vendor.yaml`, relative to that of the test.
+    """
+    with ExitStack() as served:
+
+        def serve_folder(folder: str) -> VendorMock:
+            """Return a fresh mock of the vendor of a folder."""
+            running = served.enter_context(_served(request, [str(request.path.parent / folder)]))
+            return running.of(next(iter(running.urls)))
+
+        yield serve_folder
+
+
+def _served(request: pytest.FixtureRequest, vendors: Sequence[str] = ()) -> Running:
+    """Serve mocks of vendors (all written ones if none are named), as the marker of a test says."""
     # Imported on use, to keep the start of other test runs fast.
-    serve, clock = import_module("batchsync_mocks.serving").serve, import_module("batchsync_mocks.clock").Clock
+    serving, clock = import_module("batchsync_mocks.serving"), import_module("batchsync_mocks.clock").Clock
     marker = request.node.get_closest_marker("batchsync_faults")
     options = _marker_options(*marker.args, **marker.kwargs) if marker else _marker_options()
-    with serve(clock=clock(START, frozen=True, auto=True), **options) as running:
-        request.node.add_report_section(
-            "setup", "batchsync mocks", f"profile {options['profile']}, seed {running.seed}"
-        )
-        yield running
+    running: Running = serving.serve(
+        vendors or tuple(serving.VENDORS), clock=clock(START, frozen=True, auto=True), **options
+    )
+    text = f"profile {options['profile']}, seed {running.seed}"
+    request.node.add_report_section("setup", "batchsync mocks", text)
+    return running
 
 
 @pytest.fixture

@@ -57,7 +57,8 @@ row_log:
   results: false
   errors: {format: jsonl, ref: /meta/key, code: code, message: message, ignored_codes: ["2"], retry_codes: [busy]}
   source: assumed
-statuses: {Open: empty, Queued: running, Done: processed, Partly: mixed, Bad: refused, Aborted: cancelled, source: a}
+statuses:
+  {Open: empty, Queued: running, Done: processed, Partly: mixed, Bad: refused, Gone: cancelled, Old: expired, source: a}
 describe:
   check: {method: GET, url: "/jobs?limit=1", source: assumed}
   params: {list: "{target.list?}", operation: "{mode}"}

@@ -15,6 +15,7 @@ import pytest
 
 from batchsync_mocks import MotorwebSwitches, SitecoreSwitches, profiles
 from batchsync_mocks.control import _PAGES
+from batchsync_mocks.generic.switches import GenericSwitches
 from batchsync_mocks.switches import describe
 
 DOCS = Path(__file__).parents[2] / "docs" / "mocks.md"
@@ -42,7 +43,11 @@ jobs:
 def tables() -> dict[str, str]:
     """Return the rows of each table, generated from the code."""
     found = {"profiles": [f"| `{name}` | {profiles.profile(name).about} |" for name in profiles.names()]}
-    for vendor, switches_type in (("motorweb-bdp", MotorwebSwitches), ("sitecore-cdp", SitecoreSwitches)):
+    for vendor, switches_type in (
+        ("motorweb-bdp", MotorwebSwitches),
+        ("sitecore-cdp", SitecoreSwitches),
+        ("folders", GenericSwitches),
+    ):
         found[vendor] = [
             f"| `{name}` | `{default}` | {values} | {description} |"
             for name, default, values, description in describe(switches_type)
@@ -50,7 +55,7 @@ def tables() -> dict[str, str]:
     return {name: "\n".join(rows) for name, rows in found.items()}
 
 
-@pytest.mark.parametrize("name", ["profiles", "motorweb-bdp", "sitecore-cdp"])
+@pytest.mark.parametrize("name", ["profiles", "motorweb-bdp", "sitecore-cdp", "folders"])
 def test_tables_match_the_code(name: str) -> None:
     after = TEXT.partition(f"<!-- table: {name} -->\n")[2].split("\n\n")[0]
     assert "\n".join(after.splitlines()[2:]) == tables()[name]

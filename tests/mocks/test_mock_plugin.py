@@ -17,6 +17,7 @@ from mock_clients import MOTORWEB, SITECORE, MotorwebClient, SitecoreClient, nam
 
 from batchsync_mocks import assert_matches_ledger, serve
 from batchsync_mocks.ledger import LedgerEntry
+from kit.folder_vendors import write_vendor
 
 if TYPE_CHECKING:
     from batchsync_mocks import Running
@@ -47,6 +48,11 @@ def test_under_faults(sitecore_cdp):
     assert sitecore_cdp.running.seed == 3
     assert sitecore_cdp.running.switches("sitecore-cdp").stats is True
 
+@pytest.mark.batchsync_faults("throttle", seed=3)
+def test_a_folder(vendor_mock):
+    acme = vendor_mock("./acme")
+    assert (acme.name, acme.running.seed, acme.clock.report()["auto"]) == ("acme", 3, True)
+
 @pytest.mark.batchsync_faults("storm", seed=3)
 def test_that_fails(sitecore_cdp):
     assert False
@@ -55,12 +61,13 @@ def test_that_fails(sitecore_cdp):
 
 def test_plugin_provides_fixtures_marker_and_seed_in_the_report(tmp_path: Path) -> None:
     (tmp_path / "test_users.py").write_text(USERS_TESTS)
+    write_vendor(tmp_path, "acme")
     named_plugin = [] if INSTALLED else ["-p", "batchsync_mocks.pytest_plugin"]
     command = [sys.executable, "-m", "pytest", "-q", "--strict-markers", *named_plugin, "-p", "no:cacheprovider"]
     done = subprocess.run(
         [*command, str(tmp_path)], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
     )
-    assert "3 passed" in done.stdout, done.stdout + done.stderr
+    assert "4 passed" in done.stdout, done.stdout + done.stderr
     assert "1 failed" in done.stdout
     assert "profile storm, seed 3" in done.stdout
 
