@@ -110,16 +110,13 @@ def called(dialect: Dialect, path: str) -> Call:
 
 def all_exchanges() -> Iterator[RecordedExchange]:
     for vendor in available_vendors():
-        folder = files("batchsync_specs") / vendor / "exchanges"
-        for file in sorted(folder.iterdir(), key=lambda path: path.name) if folder.is_dir() else ():
+        for file in sorted((files("batchsync_specs") / vendor / "exchanges").iterdir(), key=lambda path: path.name):
             content = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
             yield RecordedExchange(vendor, file.name.removesuffix(".yaml"), content)
 
 
 EXCHANGES = {(exchange.vendor, exchange.name): exchange for exchange in all_exchanges()}
 REPLAYED = {name: item for name, item in EXCHANGES.items() if "replay" in item.content}
-#: A derived mock is one of connections that choose no settings.
-DERIVED = {name: item for name, item in REPLAYED.items() if "settings" not in item.content}
 IDS = ["/".join(name) for name in EXCHANGES]
 
 
@@ -303,7 +300,7 @@ def test_mock_response_matches_the_documentation(
     assert_replayed(recorded, mocks, tmp_path)
 
 
-@pytest.mark.parametrize("recorded", DERIVED.values(), ids=["/".join(name) for name in DERIVED])
+@pytest.mark.parametrize("recorded", REPLAYED.values(), ids=["/".join(name) for name in REPLAYED])
 def test_derived_mock_responds_as_documented(
     recorded: RecordedExchange, derived_mocks: batchsync_mocks.Running, tmp_path: Path
 ) -> None:
