@@ -58,13 +58,14 @@ if TYPE_CHECKING:
 class App:
     """One deployment with its journal and vendors, for one command. Context manager."""
 
-    def __init__(self, settings: Settings, *, untrusted: bool = False) -> None:
+    def __init__(self, settings: Settings, *, untrusted: bool = False, deployment: Deployment | None = None) -> None:
         """Store the settings. Files are read and vendors called when they are needed.
 
         Args:
             settings: The settings.
             untrusted: Whether jobs.yaml is a stranger's: no environment and no vendor folder is read, and no path leads
                 out of the folder of the file.
+            deployment: Contents to use instead of those of jobs.yaml.
         """
         self.settings = settings
         self._untrusted = untrusted
@@ -74,7 +75,7 @@ class App:
         self.events: EventSink = Dispatcher((), now=self.clock.now, warn=lambda _: None)
         self.objects: ObjectStore = LocalFolder(settings.state_folder)
         self._resources = ExitStack()
-        self._deployment: Deployment | None = None
+        self._deployment: Deployment | None = deployment
         self._data: PolarsEngine | None = None
         self._journal: Journal | None = None
         self._mocks: BundledMocks | None = None
@@ -320,8 +321,7 @@ class App:
         """Return the context of a job: rules, policy, account and vendor."""
         from batchsync.reconcile.services import JobContext  # noqa: PLC0415 - see the top of this file
 
-        connection = self.connection_of(job)
-        rules = self.rules_of(job)
+        connection, rules = self.connection_of(job), self.rules_of(job)
         vendor = self.vendor_of(connection)
         return JobContext(
             job=job,

@@ -126,6 +126,9 @@ class MockServer(HTTPServer):
         except (ConnectionError, TimeoutError, ssl.SSLError):
             entry["problem"] = "the connection was closed without a response"
             raise
+        except Exception:
+            entry |= {"status": 500, "problem": "the mock failed; its log has the reason"}
+            raise
         entry |= {"status": response.status_code, "problem": responses.problem_of(response)}
         return response
 

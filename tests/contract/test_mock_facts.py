@@ -109,7 +109,7 @@ def test_mock_behaves_as_the_fact_states(mocks: batchsync_mocks.Running, vendor:
 
 @pytest.mark.parametrize(("vendor", "fact"), FACTS)
 def test_every_fact_has_an_exchange_or_a_reason(vendor: str, fact: dict[str, Any]) -> None:
-    assert set(fact) <= {"id", "says", "source", "sure", "exchanges", "talk", "unseen"}
+    assert set(fact) <= {"id", "says", "source", "sure", "exchanges", "talk", "unseen", "verify"}
     assert fact["says"]
     assert fact["source"]
     assert fact["sure"] in SURE

@@ -152,8 +152,8 @@ def test_csv_errors_without_documented_columns_give_all_that_was_not_sent_as_rea
     path.write_text("why,VIN,state,when\nSERVER_ERROR,B,VIC,noon\n,C,VIC,\n")
     verdicts = lookup.join_outcomes(file, results=results(lookup, "vin,state,r\nA,VIC,x\n"), errors=path)
     assert verdicts.counts == OutcomeCounts.of(accepted=1, rejected=2)
-    told = pl.read_parquet(verdicts.path).filter(pl.col("state") == "rejected").select("code", "reason", "retry")
-    assert told.rows() == [("", "why: SERVER_ERROR; when: noon", False), ("", "", False)]
+    rejected = pl.read_parquet(verdicts.path).filter(pl.col("state") == "rejected").select("code", "reason", "retry")
+    assert rejected.rows() == [("", "why: SERVER_ERROR; when: noon", False), ("", "", False)]
 
 
 def test_unmatched_log_rows_are_counted(lookup: Bench) -> None:

@@ -95,6 +95,11 @@ def test_tenant_of_data_model_2_0_identifies_by_its_own_rules(deployment: Deploy
     deployment.edit("=lower(email)", "=upper(email)")
     deployment.run("sync", "guests")
     assert len(deployment.mocks.store(CDP)) == 2
+    deployment.edit("data_model: 2.0", "data_model: 2.00")
+    deployment.run("validate", expect=2)
+    assert "ambiguous unquoted value 2.00" in deployment.shown()
+    assert "error: 1 problem" in deployment.shown(), "what follows from an invalid value is not reported"
+    deployment.edit("data_model: 2.00", "data_model: 2.0")
     deployment.edit(rules, "[[identifiers], [firstNam]]")
     deployment.run("validate", expect=2)
     assert 'guest has no member "firstNam"' in deployment.shown()

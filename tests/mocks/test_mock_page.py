@@ -106,6 +106,16 @@ def test_requests_have_time_status_faults_and_what_was_wrong(mocks: Running, sit
         assert shown in page
 
 
+def test_defect_of_the_mock_is_shown(
+    mocks: Running, sitecore: SitecoreClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    vendor: Any = mocks.of(SITECORE).running._context.vendors[SITECORE]
+    monkeypatch.setitem(vendor._api_handlers, "list", lambda _: 1 // 0)
+    assert sitecore.get("/inspect").status_code == 500
+    assert (mocks.requests()[-1]["status"], mocks.requests()[-1]["problem"][:15]) == (500, "the mock failed")
+    assert "ZeroDivisionError" in caplog.text
+
+
 def without(headers: dict[str, str], name: str) -> dict[str, str]:
     return {key: value for key, value in headers.items() if key != name}
 

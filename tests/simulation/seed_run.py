@@ -71,7 +71,7 @@ class SeedRun:
         self.sources.write_initial()
         self.rows_max = self.draw.choice([1, 2, 3, 50])
         draw_answer_forms(self.draw, self.vendors)
-        self.sources.settings = tuple(sorted(draw_calls(random.Random(f"calls {seed}"), self.vendors).items()))  # noqa: S311 - the same
+        self.sources.settings = tuple(sorted(draw_calls(type(self.draw)(f"calls {seed}"), self.vendors).items()))
         for name, value in self.sources.settings:
             self.reached(f"{name} {value}")
         servers = {port: MockServer(self.kit, self.kit.vendors[name], "127.0.0.1", port, None) for name, port in _PORTS}

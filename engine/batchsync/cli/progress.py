@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
 @contextmanager
 def running_app(
-    session: Session, *, live: bool = True, also: Sequence[Observer] = (), **options: object
+    session: Session, *, using: App | None = None, live: bool = True, also: Sequence[Observer] = (), **options: object
 ) -> Iterator[App]:
     """Open the application for a command that runs the loop: signals made safe, events shown.
 
     Args:
         session: The command's session.
+        using: The application to open; None for that of the session.
         live: Whether progress may be drawn on a terminal; else it is written as log lines.
         also: Further observers.
         **options: Options of the command for observers; JSON-compatible.
@@ -39,7 +40,7 @@ def running_app(
     Yields:
         The application with its interrupts installed and its observers connected.
     """
-    with session.app() as app, ExitStack() as displays:
+    with using or session.app() as app, ExitStack() as displays:
         app.interrupts.install()
 
         def now() -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,14 +10,11 @@ import click
 from batchsync import spec
 from batchsync.cli.command import SETTINGS, command
 from batchsync.cli.session import Answer, Session
-from batchsync.cli.vendors_ask import services, template
 from batchsync.errors import UsageError
 from batchsync.report.vendor import VendorReport, VendorsReport
 from batchsync.util.suggestions import names_hint
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
-
     from batchsync.core.vendor_details import VendorDetails
 
 
@@ -33,8 +31,9 @@ def described(session: Session, name: str | None, schema: str | None) -> Answer:
     limits, statuses and error codes, each with the document that says so. With a record schema, its members only.
     A folder with a vendor.yaml may stand for the name.
 
-    Two commands ask the vendor of a connection, each with its own --help: `vendors services CONNECTION` lists what a
-    target may select, `vendors template CONNECTION SERVICE` prints or saves the input template of a service.
+    Three commands ask the vendor of a connection, each with its own --help: `vendors services CONNECTION` lists what a
+    target may select, `vendors template CONNECTION SERVICE` prints or saves the input template of a service, and
+    `vendors verify CONNECTION` sends a test batch and confirms or refutes what is known.
 
     Returns:
         The report to print, with the exit code.
@@ -63,25 +62,39 @@ def _details(session: Session, name: str) -> VendorDetails:
     return spec.load_vendor_details(name)
 
 
+#: Module of each subcommand, imported when it runs.
+_MODULES = {"services": "vendors_ask", "template": "vendors_ask", "verify": "vendors_verify"}
+
+
 class _VendorsGroup(click.Group):
     """`batchsync vendors`: words that are no subcommand are the arguments of `described`."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Return the subcommands."""
+        return list(_MODULES)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a subcommand, imported; None if there is none of the name."""
+        if cmd_name not in _MODULES:
+            return None
+        found: click.Command = getattr(import_module(f"batchsync.cli.{_MODULES[cmd_name]}"), cmd_name)
+        return found
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         """Return the context of a subcommand's group, or of `described`."""
-        if args and args[0] in self.commands:
+        if args and args[0] in _MODULES:
             return super().make_context(info_name, args, parent, **extra)
         return described.make_context(info_name, args, parent, **extra)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Return name, command and remaining arguments."""
-        return super().resolve_command(ctx, args) if args[0] in self.commands else (self.name, described, args)
+        return super().resolve_command(ctx, args) if args[0] in _MODULES else (self.name, described, args)
 
     def get_help(self, ctx: click.Context) -> str:
         """Return the help of `described`, which names the subcommands."""
         return described.get_help(ctx)
 
 
-_COMMANDS: MutableMapping[str, click.Command] = {"services": services, "template": template}
-vendors = _VendorsGroup("vendors", commands=_COMMANDS, help=described.help, context_settings=SETTINGS)
+vendors = _VendorsGroup("vendors", help=described.help, context_settings=SETTINGS)

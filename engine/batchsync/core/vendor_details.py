@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from batchsync.core.vendor_rules import VendorRules
+    from batchsync.core.verification import FactCheck
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +33,16 @@ class AnswerMeaning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownFact:
-    """A documented or assumed behaviour of a vendor; `certainty` is documented, observed, inferred or assumed."""
+    """A documented or assumed behaviour of a vendor; `certainty` is documented, observed, inferred or assumed.
+
+    `check` is how an account shows it; None if nothing that a test batch does can show it.
+    """
 
     id: str
     text: str
     source: str
     certainty: str
+    check: FactCheck | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

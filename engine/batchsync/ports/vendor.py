@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime, timedelta
     from pathlib import Path
 
     from batchsync.core.batch import Allocation, BatchFile, IdempotencyKey, Verdict
     from batchsync.core.vendor_rules import VendorRules
+    from batchsync.core.verification import Observation, Probe
 
 
 class Clock(Protocol):
@@ -213,6 +214,19 @@ class VendorCatalog(Protocol):
         Raises:
             PermanentError: If the vendor has no templates.
         """
+        ...
+
+
+@runtime_checkable
+class ObservableVendor(Protocol):
+    """A vendor whose answers can be observed. Optional, as `VendorCatalog`. Methods raise as those of `Vendor`."""
+
+    def observe(self, listener: Callable[[Observation], None]) -> None:
+        """Tell a listener of each answer from now on."""
+        ...
+
+    def probe(self, probe: Probe) -> None:
+        """Make a request that changes nothing, and tell the listener of its answer."""
         ...
 
 

@@ -353,6 +353,15 @@ OBJECTS: dict[str, Members] = {
         "schemas": ("[text]", "Record schemas."),
         "modes": ("[text]", "Modes."),
     },
+    "fact": {
+        "fact": ("text", "Id of the fact."),
+        "says": ("text", "The behaviour."),
+        "source": ("text", "Document that states it, or assumed."),
+        "certainty": ("text", "documented, secondary, observed, inferred or assumed."),
+        "verdict": ("text", "confirmed, refuted or not seen."),
+        "answers": ("int", "Answers that the verdict rests on."),
+        "differences": ("[text]", "How an answer contradicts it: members and forms, no values."),
+    },
     "option": {
         "id": ("text", "Id at the vendor."),
         "name": ("text?", "Name at the vendor."),

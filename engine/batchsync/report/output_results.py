@@ -163,6 +163,16 @@ RESULTS: dict[str, tuple[Members, ...]] = {
             "file": ("text?", "File that was written; null without --save."),
         },
     ),
+    "vendors verify": (
+        {
+            "vendor": ("text", "Name of the vendor."),
+            "settings": ("{text}", "What the connection chose of the vendor's settings."),
+            "rows": ("int", "Rows of the test batch."),
+            "state": ("text", "How the test batch ended."),
+            "counts": ("{int}", "Number of facts by verdict."),
+            "facts": ("[fact]", "The known facts of the vendor."),
+        },
+    ),
     "schema": ({"file": ("text", "File that was written.")},),
     "dbt-exposures": (
         {"exposures": ("[any]", "Exposures, as dbt reads them."), "version?": ("int", "Version of the file.")},
@@ -312,6 +322,7 @@ EVENTS: dict[str, tuple[Members, ...]] = {
     "key": ({"key": ("text", "The key.")} | OBJECTS["key_state"],),
     "vendor": (OBJECTS["vendor"],),
     "option": (OBJECTS["option"],),
+    "fact": (OBJECTS["fact"],),
     "member": (
         {
             "vendor": ("text", "Name of the vendor."),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from batchsync.spec.json_schema import SCHEMA_FILE, jobs_schema, jobs_schema_text
     from batchsync.spec.outline import outline_of
     from batchsync.spec.problem_text import render_problem
-    from batchsync.spec.starters import starter_files
+    from batchsync.spec.starters import starter_files, starter_vendors
     from batchsync.spec.update_tests import Expectation, with_expectations
     from batchsync.spec.vendor_details import load_vendor_details
     from batchsync.spec.vendor_mocks import mock_sources, named_source
@@ -52,6 +52,7 @@ __all__ = [
     "resolve_proxy",
     "secret_files",
     "starter_files",
+    "starter_vendors",
     "with_expectations",
 ]
 
@@ -82,6 +83,7 @@ _MODULES = {
     "resolve_proxy": "credentials",
     "secret_files": "credentials",
     "starter_files": "starters",
+    "starter_vendors": "starters",
 }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -160,6 +161,9 @@ class ConnectionCompiler:
         settings = SettingsCompiler(self._folder, self._problems, self._fence).compile(others, rules)
         if rules is not None and settings.values:
             rules = self._vendors.configured(rules, vendor, settings.values, entry.start, self._problems)
+        if rules is not None and not settings.complete:
+            # Records may be right for the value that was meant.
+            rules = replace(rules, schemas=rules.loosest_schemas)
         base_url = model.base_url or (rules.default_base_url if rules else None) or ""
         if rules is not None and validated.valid("base_url"):
             self._base_url(base_url, rules, entry, entry.value.get("base_url"))

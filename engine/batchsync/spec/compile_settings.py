@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class ChosenSettings:
-    """Valid values by setting, and the files that they were read from."""
+    """Valid values by setting, the files that they were read from, and whether all values are valid."""
 
     values: dict[str, str] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +64,18 @@ class SettingsCompiler:
                 keys = [*ConnectionModel.model_fields, *known]
                 message, advice = f"unknown key {quoted(entry.key)}", self.problems.suggest(entry.key, keys)
                 self.problems.add("unknown_key", entry.start, message, one_of(keys), advice)
-            elif not isinstance(entry.value, Broken):
+            else:
                 places[entry.key] = entry.start
-                self._choose(entry, known[entry.key], rules, chosen)
+                if not isinstance(entry.value, Broken):
+                    self._choose(entry, known[entry.key], rules, chosen)
         for name in list(chosen.values):
             for other, value in known[name].needs.items():
-                if chosen.values.get(other, known[other].default) != value and name in chosen.values:
+                is_unknown = other in places and other not in chosen.values
+                if name in chosen.values and not is_unknown and chosen.values.get(other, known[other].default) != value:
                     message = f'{quoted(name)} needs "{other}: {value}"'
                     self.problems.add("value", places[name], message, f"{other}: {value}, or no {name}")
                     del chosen.values[name]
+        chosen.complete = places.keys() <= chosen.values.keys()
         return chosen
 
     def _choose(self, entry: TypedEntry, setting: Setting, rules: VendorRules, chosen: ChosenSettings) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ruamel.yaml.error import YAMLError
 
 from batchsync.core.vendor_details import AnswerMeaning, KnownFact, VendorDetails
+from batchsync.spec.fact_checks import compile_fact_check
 from batchsync.spec.record_spec import read_model
 from batchsync.spec.vendor_model import CallModel, VendorModel
 from batchsync.spec.vendor_spec import load_vendor, vendor_folder
@@ -68,7 +69,7 @@ def _answers(model: BaseModel, name: str) -> Iterator[AnswerMeaning]:
 
 
 def _facts(file: Traversable) -> Iterator[KnownFact]:
-    """Yield the facts of a file; none if there is no such file, or it is of another form."""
+    """Yield the facts of a file; none if there is no such file, or it is of another form. A check must be valid."""
     try:
         found = yaml_parser(libyaml=False).load(file.read_text(encoding="utf-8"))
     except (OSError, YAMLError):
@@ -77,4 +78,5 @@ def _facts(file: Traversable) -> Iterator[KnownFact]:
     for item in items if isinstance(items, list) else ():
         if isinstance(item, dict) and all(item.get(key) is not None for key in _FACT_KEYS):
             text, source, certainty = (str(item[key]) for key in _FACT_KEYS[1:])
-            yield KnownFact(id=str(item["id"]), text=text, source=source, certainty=certainty)
+            check = compile_fact_check(item.get("verify"), file, str(item["id"]))
+            yield KnownFact(id=str(item["id"]), text=text, source=source, certainty=certainty, check=check)

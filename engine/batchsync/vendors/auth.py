@@ -52,6 +52,8 @@ class Auth:
         self._base_url = base_url
         self._clock = clock
         self._redactor = redactor or Redactor(credentials.values())
+        #: Called with each exchange of a token.
+        self.listener: Callable[[Exchange], None] = lambda _: None
         self._lock = threading.Lock()
         self._token = ""
         self._renew_at: datetime | None = None
@@ -104,6 +106,7 @@ class Auth:
             exchange = Exchange(
                 call=call, request=request, response=response, now=requested_at, redactor=self._redactor
             )
+            self.listener(exchange)
             ensure_ok(exchange)
             body = read(exchange)
         except AmbiguousOutcomeError as ambiguous:

@@ -11,8 +11,8 @@ from batchsync.errors import PermanentError, UnavailableError, UsageError
 from batchsync.ports import Network
 from batchsync.vendors.allowed_urls import UrlAllowList, is_loopback
 from batchsync.vendors.auth import Auth
-from batchsync.vendors.client import HttpVendor
 from batchsync.vendors.http import open_transport
+from batchsync.vendors.observed import ObservedVendor
 from batchsync.vendors.redaction import Redactor
 from batchsync.vendors.storage_guard import StorageGuard
 
@@ -41,7 +41,7 @@ class Connector:
         ca_bundle: str | None,
         clock: Clock,
         user_agent: str,
-    ) -> HttpVendor:
+    ) -> ObservedVendor:
         """Return the client of a connection. No request is sent yet.
 
         Args:
@@ -85,7 +85,7 @@ class Connector:
         token_base = base if is_loopback(base) else rules.dialect.auth.base_url or base
         auth = Auth(rules.dialect.auth, credentials, http.send, base_url=token_base, clock=clock, redactor=redactor)
         guard = StorageGuard(allowed_urls=allowed_urls, network=network, redactor=redactor)
-        return HttpVendor(rules=rules, base_url=base, http=http, auth=auth, clock=clock, storage=guard)
+        return ObservedVendor(rules=rules, base_url=base, http=http, auth=auth, clock=clock, storage=guard)
 
 
 connect = Connector()
