@@ -30,16 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from batchsync.core.record_schema import RecordSchema
-    from batchsync.spec.vendor_model import (
-        AuthModel,
-        BatchCallModel,
-        CallModel,
-        DescribeModel,
-        DownloadModel,
-        ErrorsModel,
-        LimitsModel,
-        VendorModel,
-    )
+    from batchsync.spec.vendor_call_models import BatchCallModel, CallModel, DownloadModel
+    from batchsync.spec.vendor_model import AuthModel, DescribeModel, ErrorsModel, LimitsModel, VendorModel
 
 #: Meanings of a vendor status that are not verdicts.
 PENDING_MEANINGS = frozenset({"running", "empty"})

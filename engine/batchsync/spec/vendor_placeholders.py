@@ -10,7 +10,8 @@ from batchsync.core.vendor_calls import PLACEHOLDER, CallName
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from batchsync.spec.vendor_model import CallModel, DownloadModel, VendorModel
+    from batchsync.spec.vendor_call_models import CallModel, DownloadModel
+    from batchsync.spec.vendor_model import VendorModel
 
 _KEY = frozenset({"idempotency_key"})
 _FILE = frozenset(f"file.{item}" for item in ("md5", "md5_base64", "size", "name"))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.errors import Problem
-    from batchsync.spec.vendor_model import CallModel
+    from batchsync.spec.vendor_call_models import CallModel
 
 #: Calls that every vendor of the HTTP dialect needs, and what must be read from responses.
 _REQUIRED_CALLS = (CallName.UPLOAD, CallName.POLL)
