@@ -138,14 +138,24 @@ def test_offline_sync_accounts_for_every_row(tmp_path: Path, vendor: DataVendor)
     assert unknown == ["P4"] * vendor.counts.get("unknown", 0)
 
 
+#: The answer is lost, or a gateway refuses in the format of an API after the work was done.
+DOUBTS = {
+    "lost": {"kind": "lose_answer"},
+    "refused": {"kind": "replace_answer", "status": 403, "text": '{"message": "Forbidden"}'},
+}
+
+
+@pytest.mark.parametrize("doubt", DOUBTS)
 @pytest.mark.parametrize("vendor", [AMAZON, KLAVIYO], ids=lambda vendor: vendor.name)
-def test_rows_of_a_call_in_doubt_are_unknown_until_a_person_decides(tmp_path: Path, vendor: DataVendor) -> None:
+def test_rows_of_a_call_in_doubt_are_unknown_until_a_person_decides(
+    tmp_path: Path, vendor: DataVendor, doubt: str
+) -> None:
     vendor.write_jobs(tmp_path)
     verb, method, path = vendor.in_doubt
     clock = Clock("2026-01-01T00:00:00Z", frozen=True, auto=True)
     with serve([f"{vendor.name}={vendor.folder}"], clock=clock, seed=1) as mocks:
         deployment = Deployment(tmp_path, mocks)
-        mocks.arm(Fault(kind="lose_answer", vendor=vendor.name, method=method, path=path))
+        mocks.arm(Fault.from_json({"vendor": vendor.name, "method": method, "path": path, **DOUBTS[doubt]}))
 
         total = deployment.json("sync", expect=8)["total"]
         deployment.json("sync", expect=8)

@@ -30,6 +30,9 @@ def data_fault_plans(job: str) -> Iterator[FaultPlan]:
     for status, name in product((302, 403, 408, 429, 503), sending):
         gateway = _at(vendor, name, kind="replace_answer", status=status)
         yield FaultPlan(f"{name} done and answered {status}", (gateway,))
+    for status, name in product((400, 403), sending):
+        refusal = _at(vendor, name, kind="replace_answer", status=status, text='{"message": "Forbidden"}')
+        yield FaultPlan(f"{name} done and refused {status} in JSON", (refusal,))
     for (seen, lands), name in product(((0.2, 40.0), (60.0, 20.0), (5.0, 30.0)), sending):
         method, path = vendor.calls[name]
         late = NetworkFault("late", vendor.name, method, path, timeout=seen, arrives=lands)

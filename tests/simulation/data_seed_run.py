@@ -150,7 +150,9 @@ def _draw_fault(draw: random.Random, vendor: DataVendor) -> PlannedFault:
     kind = draw.choice(kinds)
     match = {"vendor": vendor.name, "method": method, "path": path}
     if kind == "page":
-        page = Fault.from_json({"kind": "status", "status": 200, "text": draw.choice(PAGES), **match})
+        # A text in answer to an upload through the API may be the vendor's; only an HTML page cannot.
+        pages = PAGES if path.startswith("^/_storage") else PAGES[:1]
+        page = Fault.from_json({"kind": "status", "status": 200, "text": draw.choice(pages), **match})
         return _DataFault(kind, call, fault=page)
     if kind == "refused_after":
         status = draw.choice([400, 403, 503])
