@@ -110,7 +110,8 @@ def called(dialect: Dialect, path: str) -> Call:
 
 def all_exchanges() -> Iterator[RecordedExchange]:
     for vendor in available_vendors():
-        for file in sorted((files("batchsync_specs") / vendor / "exchanges").iterdir(), key=lambda path: path.name):
+        folder = files("batchsync_specs") / vendor / "exchanges"
+        for file in sorted(folder.iterdir() if folder.is_dir() else (), key=lambda path: path.name):
             content = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
             yield RecordedExchange(vendor, file.name.removesuffix(".yaml"), content)
 
