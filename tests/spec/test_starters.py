@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def write_starters(folder: Path, *vendors: str) -> Deployment:
-    """Write the starters of these vendors, or of all, and return the deployment loaded without credentials."""
+    """Write the starters of these vendors, or of those that `init` includes, and load them without credentials."""
     for name, text in starter_files(vendors).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def test_starter_has_a_connection_and_a_job_with_sample_data(vendor: str, tmp_pa
 
 
 def test_starters_of_all_vendors_are_one_file(tmp_path: Path) -> None:
-    deployment = write_starters(tmp_path)
+    deployment = write_starters(tmp_path, *available_vendors())
 
     starters = [files("batchsync_specs") / vendor / "starter" for vendor in available_vendors()]
     samples = [path.name for folder in starters for path in folder.iterdir() if path.name.endswith(".csv")]
@@ -50,8 +50,13 @@ def test_starters_of_all_vendors_are_one_file(tmp_path: Path) -> None:
     assert len(samples) == len(set(samples)), "two vendors have a sample of the same name"
 
 
-def test_starter_has_comments() -> None:
+def test_init_without_a_vendor_writes_two_of_them() -> None:
     jobs = starter_files()["jobs.yaml"]
+    assert [name for name in available_vendors() if f"vendor: {name}\n" in jobs] == ["motorweb-bdp", "sitecore-cdp"]
+
+
+def test_starter_has_comments() -> None:
+    jobs = starter_files(available_vendors())["jobs.yaml"]
 
     assert jobs.startswith("# yaml-language-server: $schema=jobs.schema.json\n")
     for vendor in available_vendors():

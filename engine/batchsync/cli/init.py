@@ -27,7 +27,11 @@ IGNORED = (".batchsync/", "out/")
     "folder", type=click.Path(path_type=Path, file_okay=False), default=Path(), metavar="[FOLDER]", required=False
 )
 @click.option(
-    "--vendor", "vendors", multiple=True, metavar="NAME", help="Include this vendor (default: all); repeatable."
+    "--vendor",
+    "vendors",
+    multiple=True,
+    metavar="NAME",
+    help="Include this vendor (default: two of them); repeatable.",
 )
 @click.option("--force", is_flag=True, help="Replace existing files; not with --from.")
 @click.option(
@@ -51,7 +55,7 @@ def init(  # noqa: PLR0913 - the options of the command
 ) -> Answer:
     """Write a working jobs.yaml with sample data.
 
-    Writes one small job for each bundled vendor; `batchsync sync --mocks` runs them offline. Existing files are not
+    Writes one small job for each of two bundled vendors, or those that --vendor names; `batchsync sync --mocks` runs them offline. Existing files are not
     replaced without --force.
 
     With --from, writes a job for a file instead: its columns are mapped to the members of the vendor's record schema by
