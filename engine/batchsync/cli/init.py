@@ -55,8 +55,8 @@ def init(  # noqa: PLR0913 - the options of the command
 ) -> Answer:
     """Write a working jobs.yaml with sample data.
 
-    Writes one small job for each of two bundled vendors, or those that --vendor names; `batchsync sync --mocks` runs them offline. Existing files are not
-    replaced without --force.
+    Writes one small job for each of two bundled vendors, or of those that --vendor names; `batchsync sync --mocks` runs
+    them offline. Existing files are not replaced without --force.
 
     With --from, writes a job for a file instead: its columns are mapped to the members of the vendor's record schema by
     their names and the form of their first values. Each guess has a comment, and tests have synthetic values.
