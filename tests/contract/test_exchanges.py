@@ -34,8 +34,6 @@ UNDERIVED = {
     ("motorweb-bdp", "status-failed"): "which headers a file may have",
     ("sitecore-cdp", "status-error"): "which identity rules the tenant has",
 }
-#: Replays of connections without settings, which a derived mock serves.
-DERIVED = {name: item for name, item in REPLAYED.items() if not item.settings}
 #: Times that the exchanges assume.
 TIMES = {"motorweb-bdp": {"processing": 400, "url_lifetime": 900, "retention": 30 * 86_400}}
 
@@ -157,7 +155,7 @@ def test_mock_response_matches_the_documentation(
     assert player_of(name[0], mocks, tmp_path).deviations(REPLAYED[name]) == ()
 
 
-@pytest.mark.parametrize("name", DERIVED, ids=["/".join(name) for name in DERIVED])
+@pytest.mark.parametrize("name", REPLAYED, ids=IDS)
 def test_derived_mock_responds_as_documented(
     name: tuple[str, str], derived_mocks: batchsync_mocks.Running, tmp_path: Path
 ) -> None:

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from importlib.resources import files
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -71,6 +73,26 @@ def test_every_row_outcome_of_a_vendor_in_yaml_alone(tmp_path: Path, name: str) 
 
         assert delivered(deployment, name)["G7 accepted"] == 2
         assert delivered(deployment, name)["A1 accepted"] == 1
+
+
+@pytest.mark.parametrize("name", ["salesforce-bulk", "amazon-sp-feeds"])
+def test_starter_of_a_bundled_vendor_without_a_mock_of_its_own(tmp_path: Path, name: str) -> None:
+    """The specs follow what the vendors document; no line of the mock knows these vendors."""
+    starter = files("batchsync_specs") / name / "starter"
+    parts = {part: indent((starter / f"{part}.yaml").read_text("utf-8"), "  ") for part in ("connection", "job")}
+    jobs = f"version: 1\nconnections:\n{parts['connection']}jobs:\n{parts['job']}    budget: {{rejected: 1}}\n"
+    (tmp_path / "jobs.yaml").write_text(jobs, encoding="utf-8")
+    (tmp_path / "data").mkdir()
+    for file in (file for file in starter.iterdir() if file.name.endswith(".csv")):
+        first, *rest = file.read_text("utf-8").splitlines()
+        rejected = "MOCK-REJECT," + rest[0].partition(",")[2]
+        (tmp_path / "data" / file.name).write_text("\n".join([first, *rest, rejected]) + "\n", encoding="utf-8")
+    with serve([f"{name}={starter / '..'}"], clock=Clock(START, frozen=True, auto=True)) as mocks:
+        found = counts_of(Deployment(tmp_path, mocks))
+
+        assert (found["accepted"], found["rejected"]) == (len(rest), 1)
+        assert_matches_ledger(tmp_path / ".batchsync", mocks.of(name))
+        assert len(mocks.store(name)) == len(rest)
 
 
 @pytest.mark.parametrize(("name", "seed"), [("acme", 3), ("tables", 2)])

@@ -230,7 +230,7 @@ def _meaning_deviations(recorded: RecordedExchange, understood: Mapping[str, Any
         elif name in ("slot", "retry_at"):
             holds = _with_times(value) == _with_times(found)
         elif name == "reads":
-            holds = all(found.get(item) == text for item, text in value.items())
+            holds = all((found or {}).get(item) == text for item, text in value.items())
         else:
             holds = found == value
         if not holds:

@@ -69,7 +69,7 @@ def refusal(spec: Spec, call: Call | None, status: int, message: str) -> Respons
         status: HTTP status.
         message: Reason, if there is no exchange.
     """
-    for exchange in spec.exchanges.get(call.name, ()) if call else ():
+    for exchange in spec.exchanges_of(call) if call else ():
         response = exchange["response"]
         if response["status"] == status and _FAILURES & set(exchange["meaning"]):
             shown = responses.json_response(response["json"], status) if "json" in response else None
@@ -92,7 +92,7 @@ def refused_as(spec: Spec, call: Call, meanings: Sequence[str], default: int, me
         message: Reason, if there is no exchange.
     """
     statuses = [rule.status for rule in call.responses if rule.means in meanings]
-    shown = [item["response"]["status"] for item in spec.exchanges.get(call.name, ())]
+    shown = [item["response"]["status"] for item in spec.exchanges_of(call)]
     status = next((status for status in statuses if status in shown), next(iter(statuses), default))
     return refusal(spec, call, status, message)
 
@@ -107,7 +107,7 @@ def documented_refusal(spec: Spec, call: Call, captured: Mapping[str, Any]) -> R
         call: The call.
         captured: Values of placeholders in the request.
     """
-    found = spec.exchanges.get(call.name, ())
+    found = spec.exchanges_of(call)
     good = [item.get("given") or {} for item in found if not _FAILURES & set(item["meaning"])]
     for exchange in found:
         given = exchange.get("given") or {}
@@ -162,7 +162,7 @@ def _successes(spec: Spec, calls: Sequence[Call], values: Mapping[str, Any]) -> 
     found = [
         (_distance(exchange, call, values), exchange)
         for call in calls
-        for exchange in spec.exchanges.get(call.name, ())
+        for exchange in spec.exchanges_of(call)
         if exchange["response"]["status"] < HTTPStatus.MULTIPLE_CHOICES and not _FAILURES & set(exchange["meaning"])
     ]
     yield from (exchange for _, exchange in sorted(found, key=lambda item: item[0]))

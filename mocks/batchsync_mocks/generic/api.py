@@ -74,7 +74,7 @@ class GenericVendor(Delivery):
 
     def _shows(self, call: Call, status: int) -> bool:
         """Return whether an exchange of a call has a status."""
-        return any(item["response"]["status"] == status for item in self.spec.exchanges.get(call.name, ()))
+        return any(item["response"]["status"] == status for item in self.spec.exchanges_of(call))
 
     def _routed(self, request: Request) -> Response:
         """Authenticate a request and pass it to what serves its path."""
@@ -143,7 +143,7 @@ class GenericVendor(Delivery):
     def _choice(self, _request: Request, match: Match) -> Response:
         """Return the list that a target selects from: that of an exchange, or one item."""
         choice, call = self.spec.choice, match.route.call
-        if choice is None or self.spec.exchanges.get(call.name):
+        if choice is None or self.spec.exchanges_of(call):
             return answers.accepted(self.spec, [call], {}, {})
         item = put(None, choice.ids[0], str(self.state.stable_uuid("choice", 1)))
         return responses.json_response([put(item, choice.names[0], "Example")])
@@ -196,16 +196,21 @@ class GenericVendor(Delivery):
         return self._counted(document, calls, batch)
 
     def _with_counters(self, response: Response, calls: tuple[Call, ...], batch: Batch) -> Response:
-        """Return the answer to a poll with the numbers of rows of a finished batch."""
-        if not any(call.name == "poll" for call in calls):
+        """Return an answer with the numbers of rows of a finished batch, if it has them."""
+        if not self._has_counts(calls):
             return response
         document = response.get_json(force=True)
         return responses.json_response(self._counted(document, calls, batch), response.status_code)
 
+    def _has_counts(self, calls: tuple[Call, ...]) -> bool:
+        """Return whether the answer to calls has the numbers of rows."""
+        name = "poll" if self.spec.counts is None else self.spec.counts.name
+        return any(call.name == name for call in calls)
+
     def _counted(self, document: Any, calls: tuple[Call, ...], batch: Batch) -> Any:
-        """Return what a poll shows, with the numbers of rows of a finished batch."""
+        """Return a document with the numbers of rows of a finished batch, if it has them."""
         pointers = [*self.spec.counters, *([self.spec.results_counter] if self.spec.results_counter else [])]
-        if not any(call.name == "poll" for call in calls):
+        if not self._has_counts(calls):
             return document
         ended = phases.is_ended(batch, self.clock.now(), self.spec, self.switches)
         counts = batch.outcome.counts if batch.outcome and ended else {}

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from batchsync_mocks.generic.spec import Download, Spec
 
 
+#: `message` of a row log in CSV whose columns are not documented.
+REST = "*"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
     """Form of a document.
@@ -93,7 +97,8 @@ def _csv_log(
     """Return header and rows of a row log in CSV."""
     errors = spec.row_log.errors
     if spec.row_log.joined_by == "inputs":
-        names = list(dict.fromkeys((*columns, errors["code"], errors["message"])))
+        own = ["reason"] if errors["message"] == REST else [errors["code"], errors["message"]]
+        names = list(dict.fromkeys((*columns, *own)))
         lines = [{**row.columns, **_code_and_message(spec, item)} for row, item in logged]
     else:
         lines = [_members(spec, row, item) for row, item in logged]
@@ -144,6 +149,9 @@ def _code_and_message(spec: Spec, item: RowOutcome) -> dict[str, str]:
     errors = spec.row_log.errors
     code = item.code or next(iter(errors.get("ignored_codes") or ()), "")
     message = item.message or "Processed"
+    if errors["message"] == REST:
+        # No column of such a log is documented.
+        return {"reason": f"{code}: {message}"}
     if until := errors.get("code_until"):
         combined = f"{code}{until}{message}"
         return (

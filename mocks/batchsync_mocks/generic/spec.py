@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import ruamel.yaml
 
+from batchsync_mocks.generic import settings
+from batchsync_mocks.generic.templates import compiled
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -126,11 +129,13 @@ class Spec:
         credentials: Names of its credentials.
         auth: How clients authenticate; None if they do not.
         calls: Calls about a batch, by name.
+        other_calls: Calls about a batch that accounts with other settings have instead.
         check: A call that verifies the credentials, or None.
         template: The call for the input template, or None.
         choice: The list that a target selects from, or None.
         downloads: Documents about the rows.
-        counters: Pointers to the numbers of rejected rows in the response of a poll.
+        counts: The call whose response has the row counts; None: the poll.
+        counters: Pointers to the numbers of rejected rows in that response.
         results_counter: Pointer to the number of rows with results, or empty.
         file: Form of batch files.
         row_log: Form of row logs.
@@ -147,10 +152,12 @@ class Spec:
     credentials: tuple[str, ...]
     auth: Auth | None
     calls: Mapping[str, Call]
+    other_calls: tuple[Call, ...]
     check: Call | None
     template: Call | None
     choice: Choice | None
     downloads: tuple[Download, ...]
+    counts: Call | None
     counters: tuple[str, ...]
     results_counter: str
     file: FileRules
@@ -163,10 +170,14 @@ class Spec:
     repeatable: frozenset[str]
     exchanges: Mapping[str, tuple[Mapping[str, Any], ...]]
 
+    def exchanges_of(self, call: Call) -> list[Mapping[str, Any]]:
+        """Return the exchanges of a call. Accounts with other settings may have another request for it."""
+        return [item for item in self.exchanges.get(call.name, ()) if _is_of(item, call)]
+
     def every_call(self) -> list[Call]:
         """Return all calls with authentication, and those of the storage."""
-        found = [call for call in (self.check, self.template, self.choice and self.choice.call) if call]
-        found += self.calls.values()
+        found = [call for call in (self.check, self.template, self.choice and self.choice.call, self.counts) if call]
+        found += [*self.calls.values(), *(call for call in self.other_calls if call not in self.calls.values())]
         found += [call for download in self.downloads for call in (*download.locate, download.call)]
         return found
 
@@ -177,17 +188,18 @@ def read_spec(folder: Path) -> Spec:
     Raises:
         ValueError: If it contains no `vendor.yaml`, or one that is incomplete.
     """
-    document = _with_defaults(_mapping(_yaml(folder / "vendor.yaml"), folder))
+    document = _mapping(_yaml(folder / "vendor.yaml"), folder)
     try:
-        return _spec(document, folder)
+        others = [_call(item["call"], item) for item in settings.all_calls(document)]
+        return _spec(settings.with_defaults(document), folder, others)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         reason = f"lacks {error}" if isinstance(error, KeyError) else "is incomplete"
         msg = f"{folder / 'vendor.yaml'} {reason}; check it with `batchsync vendors {folder}`."
         raise ValueError(msg) from None
 
 
-def _spec(document: Mapping[str, Any], folder: Path) -> Spec:
-    """Return the vendor that a `vendor.yaml` describes."""
+def _spec(document: Mapping[str, Any], folder: Path, other_calls: Sequence[Call]) -> Spec:
+    """Return the vendor that a `vendor.yaml` with the default values of its settings describes."""
     connection, log, file, policy = (document[name] for name in ("connection", "row_log", "file", "policy"))
     describe, errors, results = (document.get(name) or {} for name in ("describe", "errors", "results"))
     choice = describe.get("choice")
@@ -204,10 +216,12 @@ def _spec(document: Mapping[str, Any], folder: Path) -> Spec:
         credentials=tuple(connection["credentials"]),
         auth=_auth(connection["auth"]) if connection.get("auth") else None,
         calls={item["call"]: _call(item["call"], item) for item in document["calls"]},
+        other_calls=tuple(call for call in other_calls if call.url.startswith("/")),
         check=_call("describe.check", describe["check"]) if describe.get("check") else None,
         template=_call("describe.template", describe["template"]) if describe.get("template") else None,
         choice=_choice(choice) if choice else None,
         downloads=_downloads(document),
+        counts=_call("counts", document["counts"]) if document.get("counts") else None,
         counters=tuple(errors.get("counters", ())),
         results_counter=results.get("counter") or "",
         file=FileRules(
@@ -303,19 +317,10 @@ def _call(name: str, call: Mapping[str, Any]) -> Call:
     )
 
 
-def _schemas(folder: Path, settings: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+def _schemas(folder: Path, declared: Mapping[str, Any]) -> dict[str, Sequence[Mapping[str, Any]]]:
     """Return the record schemas of a folder by name, each in all forms that accounts of the vendor may have."""
     files = sorted(folder.glob("*.yaml")) if folder.is_dir() else []
-    found = {file.stem: [_mapping(_yaml(file), file)] for file in files}
-    for setting in settings.values():
-        values = (setting.get("values") or {}).values()
-        changes = [(value.get("changes") or {}).get("records") or {} for value in values]
-        for name, change in (pair for records in changes for pair in records.items()):
-            found[name].append(_merged(found[name][0], change))
-        if setting.get("takes") == "member_sets":
-            # An account may have identity rules of its own.
-            found[setting["record"]].append({**found[setting["record"]][0], "any_of": {}, "fields_in": {}})
-    return found
+    return settings.schemas({file.stem: _mapping(_yaml(file), file) for file in files}, declared)
 
 
 def _exchanges(folder: Path) -> dict[str, tuple[Mapping[str, Any], ...]]:
@@ -327,32 +332,11 @@ def _exchanges(folder: Path) -> dict[str, tuple[Mapping[str, Any], ...]]:
     return {call: tuple(sorted(items, key=lambda item: "replay" not in item)) for call, items in found.items()}
 
 
-def _with_defaults(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the vendor spec of connections that choose no settings: with the changes of the default values."""
-    result = dict(document)
-    for setting in (document.get("settings") or {}).values():
-        default = (setting.get("values") or {}).get(setting.get("default", "")) or {}
-        changes = default.get("changes") or {}
-        result = _merged(result, {name: part for name, part in changes.items() if name != "records"})
-    return result
-
-
-def _merged(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return content with changes: mappings are merged key by key, null removes a key, `calls` are merged by name."""
-    result = dict(content)
-    for name, change in changes.items():
-        present = result.get(name)
-        if change is None:
-            result.pop(name, None)
-        elif isinstance(change, Mapping):
-            result[name] = _merged(present if isinstance(present, Mapping) else {}, change)
-        elif name == "calls" and isinstance(present, list):
-            by_name = {item["call"]: item for item in change}
-            kept = [_merged(item, by_name.pop(item["call"], {})) for item in present]
-            result[name] = [*kept, *by_name.values()]
-        else:
-            result[name] = change
-    return result
+def _is_of(exchange: Mapping[str, Any], call: Call) -> bool:
+    """Return whether an exchange has the URL of a call, as far as that is a path."""
+    url = exchange["request"]["url"]
+    is_path = call.url.startswith("/") and url.startswith("/")
+    return not is_path or compiled(call.url, "[^/]+").fullmatch(url) is not None
 
 
 def _yaml(file: Path) -> Any:
