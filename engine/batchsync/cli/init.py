@@ -27,7 +27,11 @@ IGNORED = (".batchsync/", "out/")
     "folder", type=click.Path(path_type=Path, file_okay=False), default=Path(), metavar="[FOLDER]", required=False
 )
 @click.option(
-    "--vendor", "vendors", multiple=True, metavar="NAME", help="Include this vendor (default: all); repeatable."
+    "--vendor",
+    "vendors",
+    multiple=True,
+    metavar="NAME",
+    help="Include this vendor, by name or folder (default: all that are bundled); repeatable.",
 )
 @click.option("--force", is_flag=True, help="Replace existing files; not with --from.")
 @click.option(
@@ -74,7 +78,11 @@ def init(  # noqa: PLR0913 - the options of the command
         return init_from(folder, origin, vendors[0], schema_name=schema, mode_name=mode)
     if schema or mode:
         raise click.UsageError("--schema and --mode choose what --from maps a file to: name the file")
-    wanted = {folder / name: text for name, text in spec.starter_files(vendors).items()}
+    for vendor in (item for item in vendors if "/" in item):
+        fence = session.settings().fence
+        if objection := fence.objection(vendor):
+            raise UsageError(f"{vendor} {objection}", hint=fence.advice)
+    wanted = {folder / name: text for name, text in spec.starter_files(vendors, folder).items()}
     if (existing := existing_paths(wanted)) and not force:
         names = ", ".join(str(item) for item in existing)
         raise UsageError(

@@ -32,10 +32,10 @@ def assumptions_in(file: Traversable) -> Iterator[Assumption]:
     Args:
         file: A `vendor.yaml`, a record schema or an exchange.
     """
-    for path, text in _sources(read_document(file), ()):
+    for path, shown, text in _sources(read_document(file), (), ()):
         if _ASSUMED.search(text):
             line, column = place_of(file, (*path, "source"))
-            at = ".".join(map(str, path)) or "the file"
+            at = ".".join(shown) or "the file"
             yield Assumption(file=str(file), line=line, column=column, at=at, text=text)
 
 
@@ -52,16 +52,20 @@ def assumed_facts(file: Traversable, facts: Sequence[FactModel]) -> Iterator[Ass
             yield Assumption(file=str(file), line=line, column=column, at=fact.id, text=fact.says)
 
 
-def _sources(node: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    """Yield path and source of each mapping that has one, in the order of the document."""
+def _sources(node: Any, path: Path, shown: tuple[str, ...]) -> Iterator[tuple[Path, tuple[str, ...], str]]:
+    """Yield path, path for people, and source of each mapping that has one, in the order of the document.
+
+    The path for people has the name of a call about a batch instead of its number.
+    """
     if isinstance(node, Mapping):
         if isinstance(node.get("source"), str):
-            yield path, str(node["source"])
+            yield path, shown, str(node["source"])
         for key, child in node.items():
-            yield from _sources(child, (*path, str(key)))
+            yield from _sources(child, (*path, str(key)), (*shown, str(key)))
     elif isinstance(node, list):
         for number, child in enumerate(node):
-            yield from _sources(child, (*path, number))
+            name = child.get("call") if isinstance(child, Mapping) else None
+            yield from _sources(child, (*path, number), (*shown, name if isinstance(name, str) else str(number)))
 
 
 def unstated_of(model: VendorModel, shown: frozenset[str], *, has_facts: bool) -> Iterator[Unstated]:

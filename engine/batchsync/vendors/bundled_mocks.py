@@ -176,12 +176,15 @@ def ledger_summary(mocks: BundledMocks, vendor: str) -> Mapping[str, int]:
 
 
 def post_control(mocks: BundledMocks, page: str, content: Mapping[str, object]) -> dict[str, float]:
-    """Change something through the control API of running mocks, and return its report.
+    """Change something through the control API of running mocks.
 
     Args:
         mocks: The running mocks.
         page: Name of the page below `/_mock/`, such as `reset`.
         content: JSON object to send.
+
+    Returns:
+        The answer, such as the time of the clock.
 
     Raises:
         UnavailableError: If the mocks do not respond, or refuse the token.

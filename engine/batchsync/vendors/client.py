@@ -263,13 +263,16 @@ class HttpVendor:
     def exchange(
         self, call: Call, known: PlaceholderValues, file: BatchFile | None = None, into: Path | None = None
     ) -> Exchange:
-        """Send a call; return the exchange, whatever its status. On the API, a 401 is retried once with a new token.
+        """Send a call. On the API, a 401 is retried once with a new token.
 
         Args:
             call: The call of the vendor spec.
             known: Values of its placeholders by their full name.
             file: The batch file, sent where the call sends a file.
             into: Path to download the body to; None to keep it in the response.
+
+        Returns:
+            The exchange, whatever its status.
 
         Raises:
             PermanentError: If a placeholder has no value, or the URL is not allowed.

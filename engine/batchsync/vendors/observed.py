@@ -54,7 +54,11 @@ class ObservedVendor(HttpVendor):
     def exchange(
         self, call: Call, known: PlaceholderValues, file: BatchFile | None = None, into: Path | None = None
     ) -> Exchange:
-        """Send a call, and tell the listener of its answer; see `HttpVendor.exchange`."""
+        """Send a call, and tell the listener of its answer.
+
+        Returns:
+            The exchange, whatever its status; see `HttpVendor.exchange`.
+        """
         exchange = super().exchange(call, known, file, into)
         if self._listener is not None:
             self._known |= {name: value for name, value in known.items() if name == "allocation.id"}

@@ -109,7 +109,7 @@ def meaning_of(rules: VendorRules, recorded: RecordedExchange, exchange: Exchang
             return {"absent": True}
         return _read_meaning(rules, recorded, exchange)
     except VendorError as failure:
-        found = {"failure": _FAILURES[type(failure)], "says": failure.reason}
+        found: dict[str, Any] = {"failure": _FAILURES[type(failure)], "says": failure.reason}
         if isinstance(failure, RetryableError | AmbiguousOutcomeError):
             found["retry_at"] = failure.retry_at.isoformat() if failure.retry_at else None
         return found
