@@ -7,7 +7,6 @@ of every line `PYTHONPATH=tests python -m kit.line_kills guests` (and `vehicles`
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import pytest
 import batchsync_mocks
 from kit.changing_sources import finish, violations, write_version
 from kit.deployment import JOBS, Deployment
+from kit.draws import draws
 from kit.syscall_kills import can_trace
 from kit.zygote import Zygote
 
@@ -37,7 +37,7 @@ REAL_START_EVERY = 12
 @pytest.mark.parametrize("share", range(SHARES))
 def test_kill_at_random_time_loses_and_repeats_no_row(tmp_path: Path, share: int) -> None:
     """Sources change, a sync starts and is killed; after a few kills a sync finishes, and the ledgers are checked."""
-    draw = random.Random(share)  # noqa: S311 - reproducible draws
+    draw = draws(share)
     (tmp_path / "jobs.yaml").write_text(JOBS, encoding="utf-8")
     with batchsync_mocks.serve(state_dir=tmp_path / "vendors") as mocks:
         deployment = Deployment(tmp_path, mocks)

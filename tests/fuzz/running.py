@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from random import Random
 from typing import TYPE_CHECKING
 
 from fuzz.mutation import mutated
 from fuzz.targets import TARGETS_BY_NAME
+from kit.draws import draws
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ def fuzz(name: str, folder: Path, *, seed: int, seconds: float, first: int = 0, 
     target = TARGETS_BY_NAME[name](folder)
     found, ends, number = Findings(), time.monotonic() + seconds, first
     while time.monotonic() < ends and (inputs is None or found.inputs < inputs) and len(found.failed) < 20:
-        random = Random(f"{seed}:{number}")  # noqa: S311 - the same inputs for the same seed
+        random = draws(f"{seed}:{number}")
         data = mutated(random, target.examples, target.tokens)
         (folder / "input").write_bytes(data)
         try:

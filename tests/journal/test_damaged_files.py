@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 import shutil
 import signal
@@ -20,6 +19,7 @@ from batchsync.core.batch import Verb
 from batchsync.core.events import IntentRecorded
 from batchsync.errors import BatchsyncError, LockedError, StateError, UnavailableError
 from batchsync.journal import Journal, store
+from kit.draws import draws
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,7 +146,7 @@ def test_flipped_bit_is_refused_found_or_harmless(state: Path, tmp_path: Path) -
     with Journal.open(state) as journal:
         original = snapshot(journal)
     file, size = tmp_path / "flipped" / "journal.db", (state / "journal.db").stat().st_size
-    draw, results = random.Random(1), set()  # noqa: S311 - a fixed sample of offsets
+    draw, results = draws(1), set()
     shutil.copytree(state, file.parent)
     content = file.read_bytes()
     for offset in [*range(0, 100, 7), *(draw.randrange(size) for _ in range(300))]:

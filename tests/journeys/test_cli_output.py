@@ -21,6 +21,7 @@ from batchsync.cli.exits import run_command
 from batchsync.cli.options import GlobalOptions, sniff_output_format
 from batchsync.cli.root import COMMANDS
 from batchsync.cli.session import Session
+from batchsync.cli.vendors import VendorsGroup
 from batchsync.core.accounting import UnbalancedError
 from batchsync.errors import ExitCode, LockedError
 from batchsync.interrupts import Interrupted
@@ -61,7 +62,8 @@ def batchsync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 def commands() -> list[list[str]]:
     """Return the path of names of each command."""
     groups = {"mocks": ["serve"], "state": ["init", "assume-delivered"]}
-    return [path for name in COMMANDS for path in ([[name, item] for item in groups.get(name, ())] or [[name]])]
+    paths = [path for name in COMMANDS for path in ([[name, item] for item in groups.get(name, ())] or [[name]])]
+    return [*paths, *(["vendors", item] for item in ("services", "template", "verify"))]
 
 
 def find_command(names: list[str]) -> click.Command:
@@ -72,7 +74,7 @@ def find_command(names: list[str]) -> click.Command:
         subcommand = command.get_command(click.Context(command), name)
         assert subcommand is not None
         command = subcommand
-    return command
+    return command.plain if isinstance(command, VendorsGroup) else command
 
 
 @pytest.mark.parametrize("names", commands(), ids=" ".join)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -84,6 +87,34 @@ def test_nothing_is_sent_without_consent_and_rows_must_fit(deployment: Deploymen
     assert "a test batch has 1 to 25 rows" in deployment.shown()
     deployment.run("vendors", "verify", "sitecore", "--yes", "--target", "schema", expect=2)
     assert deployment.mocks.requests() == []
+
+
+@pytest.mark.parametrize(("answer", "code", "sent"), [(b"n\n", 2, 0), (b"y\n", 0, 1)])
+def test_person_is_asked_on_the_terminal(deployment: Deployment, answer: bytes, code: int, sent: int) -> None:
+    parent, child = pty.openpty()
+    command = deployment.command("vendors", "verify", "sitecore", "--quiet")
+    try:
+        os.write(parent, answer)
+        done = subprocess.run(
+            command,
+            cwd=deployment.folder,
+            env=deployment.environ(),
+            stdin=child,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(child)
+        os.close(parent)
+    asked = done.stderr.decode()
+    assert done.returncode == code, asked
+    assert (
+        "Send 5 rows of the vendor's sample to Sitecore CDP, Batch API at https://api-engage-eu.sitecorecloud.io"
+        in asked
+    )
+    assert ("not confirmed; nothing was sent" in asked) is not bool(sent)
+    assert len(deployment.mocks.batches(CDP)) == sent
 
 
 def test_report_can_be_shared_and_the_state_does_not_know_of_the_batch(deployment: Deployment) -> None:

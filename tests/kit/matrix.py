@@ -5,7 +5,6 @@ The environment is that of `simulation`: real loop, journal, data path and clien
 
 from __future__ import annotations
 
-import random
 import shutil
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +20,7 @@ from batchsync_mocks.clock import Clock
 from batchsync_mocks.control import MockContext
 from batchsync_mocks.serving import VENDORS, MockServer
 from batchsync_mocks.vendor_state import VendorState
+from kit.draws import draws
 from kit.snapshot import InFlightRequest, Snapshot
 from simulation import oracle
 from simulation.clock import START, VirtualTime
@@ -114,7 +114,7 @@ class Scenario:
         self.job, self.folder, self.doubt = job, folder, doubt
         self.state, self.kept = folder / "state", folder / "kept"
         folder.mkdir(parents=True, exist_ok=True)
-        self.sources = Sources(folder, random.Random(1), (job,))  # noqa: S311 - nothing is random here
+        self.sources = Sources(folder, draws(1), (job,))
         key = "MOCK-SERVER-ERROR-1" if job == "guests" else "V1"
         bad = {"id": key, "name": "name a", "email": "a.guests@example.com"}
         good = {"id": "G2", "name": "name b", "email": "b.guests@example.com"}

@@ -20,8 +20,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> list[str]:
-    """Return the names of all commands below a group."""
-    found = []
+    """Return the names of all commands below a group, and of groups that are commands by themselves."""
+    found = [" ".join(path)] if hasattr(group, "plain") else []
     context = click.Context(group)
     for name in group.list_commands(context):
         command = group.get_command(context, name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from batchsync_mocks.clock import Clock
 from batchsync_mocks.control import MockContext
 from batchsync_mocks.serving import VENDORS, MockServer
 from batchsync_mocks.vendor_state import VendorState
+from kit.draws import draws
 from simulation import lost_state, manual_resolution, oracle, reached_states, restored_state
 from simulation.answer_forms import draw_answer_forms, draw_calls
 from simulation.armed_faults import ArmedFaults, FileDamage
@@ -53,7 +53,7 @@ class SeedRun:
 
     def __init__(self, seed: int, folder: Path) -> None:
         """Set up sources, vendors, clock and network."""
-        self.draw = random.Random(seed)  # noqa: S311 - reproducible draws
+        self.draw = draws(seed)
         #: draws of what was added later, so that earlier seeds stay as they were
         self.later = type(self.draw)(f"later {seed}")
         self.folder, self.state = folder, folder / "state"

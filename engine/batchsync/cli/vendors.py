@@ -73,8 +73,10 @@ _MODULES = {
 }
 
 
-class _VendorsGroup(click.Group):
-    """`batchsync vendors`: words that are no subcommand are the arguments of `described`."""
+class VendorsGroup(click.Group):
+    """`batchsync vendors`: words that are no subcommand are the arguments of `plain`, a command by itself."""
+
+    plain = described
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """Return the subcommands."""
@@ -90,18 +92,18 @@ class _VendorsGroup(click.Group):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Return the context of a subcommand's group, or of `described`."""
+        """Return the context of the group of a subcommand, or of `plain`."""
         if args and args[0] in _MODULES:
             return super().make_context(info_name, args, parent, **extra)
-        return described.make_context(info_name, args, parent, **extra)
+        return self.plain.make_context(info_name, args, parent, **extra)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Return name, command and remaining arguments."""
-        return super().resolve_command(ctx, args) if args[0] in _MODULES else (self.name, described, args)
+        return super().resolve_command(ctx, args) if args[0] in _MODULES else (self.name, self.plain, args)
 
     def get_help(self, ctx: click.Context) -> str:
-        """Return the help of `described`, which names the subcommands."""
-        return described.get_help(ctx)
+        """Return the help of `plain`, which names the subcommands."""
+        return self.plain.get_help(ctx)
 
 
-vendors = _VendorsGroup("vendors", help=described.help, context_settings=SETTINGS)
+vendors = VendorsGroup("vendors", help=described.help, context_settings=SETTINGS)

@@ -77,13 +77,27 @@ class ListItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A part of a multipart/form-data body: a JSON document, a text, or the batch file if it has neither.
+
+    `filename` and `type` are templates of its file name and content type; empty for none.
+    """
+
+    name: str
+    json: Mapping[str, object] | None = None
+    text: str | None = None
+    filename: str = ""
+    type: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """Template of a request, and rules to read its response.
 
     `url` is a path on the API, or a placeholder for a URL, which may be relative to the API. `sends_file`: the batch
     file is the body. `intent`: journaled before the request is sent. `responses`, and the JSON pointers of `read`, are
     tried in order; a response that no rule matches is classified by its HTTP status. `item` selects the object that the
-    pointers of `read` apply to, in a response about several batches.
+    pointers of `read` apply to, in a response about several batches. `parts` make the body multipart/form-data.
     """
 
     method: str
@@ -97,6 +111,7 @@ class Call:
     responses: tuple[ResponseRule, ...] = ()
     read: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     item: ListItem | None = None
+    parts: tuple[Part, ...] = ()
 
 
 class AuthKind(StrEnum):
@@ -196,7 +211,7 @@ class Limits:
     """Timeouts, and maximum response sizes in bytes: `file_max` as received, `expanded_max` after gunzip.
 
     `connect` and `read` limit single operations of a socket; a whole call, from the connection to the last byte, takes
-    at most `answer`, or `whole` if a file is sent or downloaded.
+    at most `answer`, or `whole` if a file is sent or downloaded. At most `calls_per_minute` calls of the API are made.
     """
 
     connect: timedelta = timedelta(seconds=10)
@@ -206,6 +221,7 @@ class Limits:
     answer_max: int = 4 * 2**20
     file_max: int = 2 * 2**30
     expanded_max: int = 8 * 2**30
+    calls_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Report of `batchsync vendors check`: exchanges that were played, what is assumed, and what a folder does not state."""
+"""Report of `batchsync vendors check`: how exchanges were played, what is assumed, and what is not stated."""
 
 from __future__ import annotations
 

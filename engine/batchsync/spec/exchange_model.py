@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from batchsync.core.batch import Verdict  # noqa: TC001 - pydantic evaluates annotations at run time
-from batchsync.spec.fact_checks import FactCheckModel  # noqa: TC001 - pydantic evaluates annotations at run time
+from batchsync.core.batch import Verdict
+from batchsync.spec.fact_checks import FactCheckModel
 from batchsync.spec.record_spec import Model, Text
 
 Scalar = str | int

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, WithJsonSchema
 
 from batchsync.spec import field_types as types
-from batchsync.spec.models_connection import ConnectionModel  # noqa: TC001 - the same
+from batchsync.spec.models_connection import ConnectionModel
 from batchsync.spec.models_database import DatabaseModel, kind_of_connection
 from batchsync.spec.models_run import BudgetModel, GuardsModel, ScheduleModel
 from batchsync.spec.models_scenarios import ExpectModel, FaultModel, ScenarioModel
@@ -26,8 +26,8 @@ from batchsync.spec.models_source import (
     value_or_map,
 )
 from batchsync.spec.models_state import BaselineModel, RetentionModel, StateModel
-from batchsync.spec.models_storage import StorageModel  # noqa: TC001 - the same
-from batchsync.spec.models_suppress import SuppressModel  # noqa: TC001 - the same
+from batchsync.spec.models_storage import StorageModel
+from batchsync.spec.models_suppress import SuppressModel
 from batchsync.spec.models_tests import MappingTestModel
 
 #: Records are compiled from the YAML tree by `compile_record`; `json_schema` adds the schema of their values.

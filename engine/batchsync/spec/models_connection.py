@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import ConfigDict, Field
 
-from batchsync.spec import field_types as types  # noqa: TC001 - pydantic evaluates annotations at run time
+from batchsync.spec import field_types as types
 from batchsync.spec.models_source import Strict
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from batchsync.spec import field_types as types  # noqa: TC001 - pydantic evaluates annotations at run time
+from batchsync.spec import field_types as types
 from batchsync.spec.models_source import Strict
 
 

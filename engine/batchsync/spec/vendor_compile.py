@@ -19,6 +19,7 @@ from batchsync.core.vendor_calls import (
     Limits,
     ListItem,
     Pages,
+    Part,
     ResponseRule,
 )
 from batchsync.core.vendor_rules import ErrorLayout, FileRules, RowLogRules, TableForm, VendorRules
@@ -29,16 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from batchsync.core.record_schema import RecordSchema
-    from batchsync.spec.vendor_model import (
-        AuthModel,
-        BatchCallModel,
-        CallModel,
-        DescribeModel,
-        DownloadModel,
-        ErrorsModel,
-        LimitsModel,
-        VendorModel,
-    )
+    from batchsync.spec.vendor_call_models import BatchCallModel, CallModel, DownloadModel
+    from batchsync.spec.vendor_model import AuthModel, DescribeModel, ErrorsModel, LimitsModel, VendorModel
 
 #: Meanings of a vendor status that are not verdicts.
 PENDING_MEANINGS = frozenset({"running", "empty"})
@@ -167,6 +160,10 @@ def _call(model: CallModel, *, intent: bool = False) -> Call:
         ),
         read={name: tuple(pointers) for name, pointers in model.read.items()},
         item=ListItem(**model.item.model_dump()) if model.item else None,
+        parts=tuple(
+            Part(name=part.name, json=part.json_body, text=part.text, filename=part.filename, type=part.type)
+            for part in model.parts
+        ),
     )
 
 
@@ -228,4 +225,5 @@ def _limits(model: LimitsModel) -> Limits:
         answer_max=model.answer_max,
         file_max=model.file_max,
         expanded_max=model.expanded_max,
+        calls_per_minute=model.calls_per_minute,
     )

@@ -9,7 +9,8 @@ from ruamel.yaml.error import YAMLError
 from batchsync.core.vendor_details import AnswerMeaning, KnownFact, VendorDetails
 from batchsync.spec.fact_checks import compile_fact_check
 from batchsync.spec.record_spec import read_model
-from batchsync.spec.vendor_model import CallModel, VendorModel
+from batchsync.spec.vendor_call_models import CallModel
+from batchsync.spec.vendor_model import VendorModel
 from batchsync.spec.vendor_spec import load_vendor, vendor_folder
 from batchsync.spec.yaml_parser import yaml_parser
 

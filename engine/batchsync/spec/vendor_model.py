@@ -6,12 +6,12 @@ import json
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
+from pydantic import AfterValidator, Field
 
-from batchsync.core.batch import Verdict  # noqa: TC001 - pydantic evaluates annotations at run time
+from batchsync.core.batch import Verdict
 from batchsync.core.policy import OnUnknownOutcome
 from batchsync.core.storage_location import is_host_pattern, is_storage_pattern
-from batchsync.core.vendor_calls import AuthKind, CallName, Endpoint, ResponseClass
+from batchsync.core.vendor_calls import AuthKind
 from batchsync.core.vendor_rules import (
     ENVELOPE_PLACEHOLDERS,
     SPLICE,
@@ -24,12 +24,17 @@ from batchsync.core.vendor_rules import (
 )
 from batchsync.core.vendor_settings import Takes
 from batchsync.spec.record_spec import Model, Text
-from batchsync.spec.vendor_problems import BASE_URL, CALL_URL, DURATION, NAME, POINTER, SAVE_AS, SETTING
-
-Duration = Annotated[str, Field(pattern=DURATION, description="for example 5s, 15m, 48h, 31d")]
-Pointer = Annotated[str, Field(pattern=POINTER, description="JSON pointer, RFC 6901")]
-Pointers = Annotated[list[Pointer], Field(min_length=1)]
-Count = Annotated[int, Field(ge=1)]
+from batchsync.spec.vendor_call_models import (
+    BatchCallModel,
+    CallModel,
+    Count,
+    Documented,
+    DownloadModel,
+    Duration,
+    Pointer,
+    Pointers,
+)
+from batchsync.spec.vendor_problems import BASE_URL, NAME, SETTING
 
 
 def _check_host(pattern: str) -> str:
@@ -75,55 +80,6 @@ Host = Annotated[str, AfterValidator(_check_host)]
 StorageHost = Annotated[str, AfterValidator(_check_storage)]
 
 
-class Documented(Model):
-    """A block of facts with their source: the short key of a document, or `assumed`."""
-
-    source: Text
-
-
-class ResponseModel(Documented):
-    """Meaning of an HTTP status where it differs from the default. `body_contains` is case-insensitive."""
-
-    status: Annotated[int, Field(ge=200, le=599)]
-    means: ResponseClass
-    body_contains: str = ""
-
-
-class ListItemModel(Model):
-    """The item of a list in a response that is about the batch: that whose value at a pointer equals a template."""
-
-    items: Pointer
-    at: Pointer
-    equals: Text
-
-
-class CallModel(Documented):
-    """A request. `url` is a path of the API, or a placeholder for a URL of an earlier response.
-
-    `item` selects the object that the pointers of `read` apply to, in a response that lists several batches.
-    """
-
-    method: Literal["GET", "PUT", "POST", "PATCH", "DELETE"]
-    url: Annotated[str, Field(pattern=CALL_URL)]
-    endpoint: Endpoint = Endpoint.API
-    headers: dict[Text, Text] = Field(default_factory=dict)
-    json_body: Annotated[dict[Text, JsonValue] | None, Field(alias="json")] = None
-    form: dict[Text, Text] | None = None
-    sends_file: bool = False
-    responses: list[ResponseModel] = Field(default_factory=list)
-    read: dict[Text, Pointers] = Field(default_factory=dict)
-    item: ListItemModel | None = None
-
-
-class BatchCallModel(CallModel):
-    """A call about a batch; without `call: commit`, the vendor processes a file as soon as it is uploaded.
-
-    Without `call: allocate` the upload is the only request of a delivery, and its response names the batch.
-    """
-
-    call: CallName
-
-
 class AuthModel(Documented):
     """Authentication of a connection. `base_url` is that of the token call, if it is not the one of the API."""
 
@@ -138,7 +94,10 @@ class AuthModel(Documented):
 
 
 class LimitsModel(Documented):
-    """Timeouts, and maximum sizes of responses in bytes. A call takes at most `answer`, with a file at most `whole`."""
+    """Timeouts, and maximum sizes of responses in bytes. A call takes at most `answer`, with a file at most `whole`.
+
+    `calls_per_minute` limits the calls of the API that a process makes for a connection.
+    """
 
     connect: Duration = "10s"
     read: Duration = "60s"
@@ -147,6 +106,7 @@ class LimitsModel(Documented):
     answer_max: Count = 4 * 2**20
     file_max: Count = 2 * 2**30
     expanded_max: Count = 8 * 2**30
+    calls_per_minute: Count | None = None
 
 
 class ConnectionModel(Documented):
@@ -288,33 +248,6 @@ class DescribeModel(Documented):
     choice: ChoiceModel | None = None
     template: CallModel | None = None
     params: dict[Text, Text] = Field(default_factory=dict)
-
-
-def _one_or_several(value: Any) -> Any:
-    return value if isinstance(value, list) else [value]
-
-
-class PagesModel(Model):
-    """Further pages of a JSON document: `next` is where the URL of the next page is, or its cursor, sent as `param`."""
-
-    next: Pointer
-    param: str = ""
-
-
-class DownloadModel(Model):
-    """A document that is downloaded to a file.
-
-    `locate` is one call, or several in a row, each of which may use what those before it have read, as `{found.NAME}`.
-    """
-
-    save_as: Annotated[str, Field(pattern=SAVE_AS)]
-    call: CallModel
-    locate: Annotated[
-        list[CallModel],
-        BeforeValidator(_one_or_several, json_schema_input_type=CallModel | list[CallModel]),
-        Field(min_length=1),
-    ] = Field(default_factory=list)
-    pages: PagesModel | None = None
 
 
 class ResultsModel(DownloadModel, Documented):

@@ -10,7 +10,8 @@ from batchsync.core.vendor_calls import PLACEHOLDER, CallName
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from batchsync.spec.vendor_model import CallModel, DownloadModel, VendorModel
+    from batchsync.spec.vendor_call_models import CallModel, DownloadModel
+    from batchsync.spec.vendor_model import VendorModel
 
 _KEY = frozenset({"idempotency_key"})
 _FILE = frozenset(f"file.{item}" for item in ("md5", "md5_base64", "size", "name"))
@@ -100,7 +101,9 @@ def _downloads(model: VendorModel) -> Iterator[tuple[str, DownloadModel]]:
 
 def _dumped(call: CallModel) -> dict[str, Any]:
     """Return what a request is made of."""
-    return call.model_dump(by_alias=True, include={"url", "headers", "json_body", "form", "item"}, exclude_none=True)
+    return call.model_dump(
+        by_alias=True, include={"url", "headers", "json_body", "form", "item", "parts"}, exclude_none=True
+    )
 
 
 def _texts(node: Any, at: str) -> Iterator[tuple[str, str]]:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.errors import Problem
+    from batchsync.spec.vendor_call_models import CallModel
 
 #: Calls that every vendor of the HTTP dialect needs, and what must be read from responses.
 _REQUIRED_CALLS = (CallName.UPLOAD, CallName.POLL)
@@ -291,6 +292,21 @@ def _check_calls(model: VendorModel) -> Iterator[tuple[str, str]]:
         if needed not in call.read:
             yield f"{place}.read", f"must define where to read {needed}"
     yield from _check_unknown_outcomes(model, calls)
+    for place, call in calls.values():
+        yield from _check_parts(place, call)
+
+
+def _check_parts(at: str, call: CallModel) -> Iterator[tuple[str, str]]:
+    """Yield path and message of each part of a multipart body that is not one thing, and of a body of two kinds."""
+    if not call.parts:
+        return
+    for number, part in enumerate(call.parts):
+        if sum([part.json_body is not None, part.text is not None, part.file]) != 1:
+            yield f"{at}.parts.{number}", "must have one of json, text and file"
+    if not call.sends_file or sum(part.file for part in call.parts) != 1:
+        yield f"{at}.parts", "must contain the file once, in a call that sends it (sends_file)"
+    if call.json_body is not None or call.form is not None:
+        yield f"{at}.parts", "cannot be combined with json or form"
 
 
 def _check_unknown_outcomes(model: VendorModel, calls: Collection[CallName]) -> Iterator[tuple[str, str]]:

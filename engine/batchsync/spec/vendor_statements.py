@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
     from batchsync.spec.exchange_model import FactModel
-    from batchsync.spec.vendor_model import BatchCallModel, VendorModel
+    from batchsync.spec.vendor_call_models import BatchCallModel
+    from batchsync.spec.vendor_model import VendorModel
 
 _ASSUMED = re.compile(r"\bassum(?:ed|ption)\b", re.IGNORECASE)
 

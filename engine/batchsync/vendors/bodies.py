@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from batchsync.errors import AmbiguousOutcomeError, PermanentError
 from batchsync.util.files import fsync_and_rename, make_private
+from batchsync.vendors.multipart import FramedFile
 
 if TYPE_CHECKING:
     import contextlib
@@ -105,7 +106,7 @@ def write_atomic(path: Path, chunks: Iterator[bytes]) -> None:
         part.unlink(missing_ok=True)
 
 
-def open_body(request: Request, stack: contextlib.ExitStack) -> BinaryIO | bytes | None:
+def open_body(request: Request, stack: contextlib.ExitStack) -> FramedFile | BinaryIO | bytes | None:
     """Return the body. A batch file is opened, not read into memory; its size must be the one recorded for it.
 
     Args:
@@ -124,4 +125,4 @@ def open_body(request: Request, stack: contextlib.ExitStack) -> BinaryIO | bytes
         raise PermanentError(f"the batch file cannot be read: {error.strerror}") from None
     if size != request.size or size == 0:
         raise PermanentError(f"the batch file has {size:,} bytes instead of {request.size:,}")
-    return file
+    return FramedFile(request.before, file, request.after, size) if request.after else file

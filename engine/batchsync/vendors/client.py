@@ -15,6 +15,7 @@ from batchsync.errors import (
 )
 from batchsync.ports import Clock, Downloads, Empty, Finished, InputTemplate, Status, TargetFacts, TargetOption
 from batchsync.vendors import response_parsing
+from batchsync.vendors.call_rate import CallRate
 from batchsync.vendors.choices import read_choice, read_options
 from batchsync.vendors.dialect import (
     Exchange,
@@ -67,6 +68,7 @@ class HttpVendor:
         self._base_url = base_url
         self._http = http
         self._auth = auth
+        self._rate = CallRate(dialect.limits.calls_per_minute, clock)
         self._clock = clock
         self._clock_offset: timedelta | None = None
         self._described_offset: timedelta | None = None
@@ -282,6 +284,7 @@ class HttpVendor:
             self._storage.check(request.url, into.name if into else "upload")
         auth_headers: dict[str, str] = {}
         if call.endpoint is Endpoint.API:
+            self._rate.wait()
             auth_headers = self._auth.headers()
         response = self._send_authenticated(request, auth_headers, into)
         if may_reauthenticate(call, response) and auth_headers and self._auth.renew(auth_headers):

@@ -19,6 +19,7 @@ from batchsync.ports import Empty, Finished, Running, Status
 from batchsync.vendors import response_parsing
 from batchsync.vendors.allowed_urls import redacted
 from batchsync.vendors.foreign_answers import is_foreign
+from batchsync.vendors.multipart import frame
 from batchsync.vendors.redaction import Redactor
 from batchsync.vendors.response_class import classify_response, documented_class
 from batchsync.vendors.template import UnknownValueError, fill, fill_all, fill_path
@@ -122,8 +123,10 @@ def build(
     try:
         headers = {name: str(fill(item, known) or "") for name, item in call.headers.items()}
         url = base_url + fill_path(call.url, known) if call.url.startswith("/") else _absolute(call, known, base_url)
-        body = None
-        if call.json is not None:
+        body, before, after = None, b"", b""
+        if call.parts and file is not None:
+            headers["Content-Type"], before, after = frame(call.parts, known, file)
+        elif call.json is not None:
             body = json.dumps(fill_all(call.json, known), ensure_ascii=False, separators=(",", ":")).encode()
             headers.setdefault("Content-Type", "application/json")
         elif call.form is not None:
@@ -141,6 +144,8 @@ def build(
             body=body,
             file=sent.path if sent else None,
             size=sent.size if sent else 0,
+            before=before,
+            after=after,
         )
     raise PermanentError(reason)
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from batchsync.core.vendor_calls import Limits
     from batchsync.ports import Clock, Proxy
+    from batchsync.vendors.multipart import FramedFile
 
 #: Maximum number of bytes read of an error response: enough for its message.
 _REFUSAL_MAX = 64 * 1024
@@ -209,7 +210,7 @@ class HttpTransport:
             prepared, stream=True, timeout=(first, read), allow_redirects=False, verify=self.verify, proxies=proxies
         )
 
-    def _prepare(self, request: Request, body: BinaryIO | bytes | None) -> requests.PreparedRequest:
+    def _prepare(self, request: Request, body: FramedFile | BinaryIO | bytes | None) -> requests.PreparedRequest:
         """Return the request for `requests`, with its URL unchanged."""
         headers = {
             "User-Agent": self.user_agent,

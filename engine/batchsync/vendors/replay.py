@@ -159,6 +159,9 @@ def write_batch_file(folder: Path, rules: VendorRules, text: str) -> BatchFile:
         folder: Existing folder.
         rules: The vendor; decides on suffix and compression.
         text: Content of the file, before compression.
+
+    Returns:
+        The batch file, with its digests.
     """
     data = gzip.compress(text.encode(), mtime=0) if rules.file.gzip else text.encode()
     path = folder / f"batch{rules.file.suffix}"

@@ -23,6 +23,8 @@ class Request:
         body: Body, unless `file` is the body.
         file: Path of a batch file that is the body.
         size: Size of `file`, in bytes.
+        before: Bytes before the file, in a multipart body.
+        after: Bytes after it.
     """
 
     method: str
@@ -32,6 +34,8 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     file: str | None = None
     size: int = 0
+    before: bytes = field(default=b"", repr=False)
+    after: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
