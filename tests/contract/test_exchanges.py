@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import batchsync_mocks
+from batchsync.core.vendor_calls import CallName, Part
 from batchsync.spec.vendor_folder import load_exchanges, load_folder
 from batchsync.spec.vendor_spec import available_vendors, load_vendor
 from batchsync.system_clock import SystemClock
@@ -93,6 +94,24 @@ def test_difference_from_the_documentation_is_found(name: str, part: str, change
     recorded = altered(EXCHANGES["motorweb-bdp", name], part, **changes)
     rules = load_vendor("motorweb-bdp", recorded.settings)
     assert at in {item.at for item in client_deviations(rules, recorded)}
+
+
+def test_parts_of_a_multipart_body_are_compared() -> None:
+    rules, recorded = load_vendor("motorweb-bdp"), EXCHANGES["motorweb-bdp", "upload"]
+    dialect = dialect_of(rules)
+    parts = (
+        Part(name="job", json={"kind": "{params.kind}"}),
+        Part(name="note", text="a"),
+        Part(name="file", filename="a.csv"),
+    )
+    upload = replace(dialect.calls[CallName.UPLOAD], parts=parts, headers={})
+    rules = replace(rules, dialect=replace(dialect, calls={**dialect.calls, CallName.UPLOAD: upload}))
+    stated = {"parts": {"job": {"kind": "cars"}, "note": "a"}, "headers": {}}
+    recorded = altered(altered(recorded, "request", **stated), "given", **{"params.kind": "cars"})
+    assert client_deviations(rules, recorded) == ()
+    recorded = altered(recorded, "request", parts={"job": {"kind": "ships"}, "more": "b"})
+    found = [item.at for item in client_deviations(rules, recorded)]
+    assert found == ["request.parts.job", "request.parts.more", "request.parts.note"]
 
 
 @pytest.mark.parametrize("name", [name for name, item in EXCHANGES.items() if "token" in item.meaning])

@@ -177,6 +177,23 @@ def test_what_a_folder_does_not_say_is_listed_with_its_effect(acme: Deployment) 
     assert "#### Not stated" in acme.run("vendors", "check", "./acme", "-o", "md")
 
 
+def test_files_outside_of_the_roots_are_not_read(acme: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = acme.folder.parent / f"{acme.folder.name}-secret.yaml"
+    secret.write_text("token: not-for-a-message")
+    monkeypatch.setenv("BATCHSYNC_ROOTS", str(acme.folder))
+    acme.run("vendors", "check", "acme", "--no-mock")
+    exchange = acme.folder / "acme" / "exchanges" / "cancel.yaml"
+    exchange.unlink()
+    exchange.symlink_to(secret)
+    for command in (("vendors", "check", "./acme"), ("init", "demo", "--vendor", "./acme")):
+        acme.run(*command, expect=2)
+        assert "acme/exchanges/cancel.yaml" in acme.shown()
+        assert "not-for-a-message" not in acme.shown()
+    acme.run("vendors", "check", str(acme.folder.parent), expect=2)
+    acme.run("vendors", "new", "other", "--folder", str(acme.folder.parent / "other"), expect=2)
+    assert not (acme.folder.parent / "other").exists()
+
+
 def test_bundled_vendors_are_checked_by_name(acme: Deployment) -> None:
     found = acme.json("vendors", "check", "motorweb-bdp")
     assert found["deviations"] == []

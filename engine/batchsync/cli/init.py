@@ -11,6 +11,7 @@ from batchsync import spec
 from batchsync.cli.command import command
 from batchsync.cli.new_files import existing_paths, write_files
 from batchsync.cli.session import Answer, Session
+from batchsync.cli.vendor_folders import refuse_outside
 from batchsync.errors import UsageError
 from batchsync.report.message import Message
 
@@ -79,9 +80,7 @@ def init(  # noqa: PLR0913 - the options of the command
     if schema or mode:
         raise click.UsageError("--schema and --mode choose what --from maps a file to: name the file")
     for vendor in (item for item in vendors if "/" in item):
-        fence = session.settings().fence
-        if objection := fence.objection(vendor):
-            raise UsageError(f"{vendor} {objection}", hint=fence.advice)
+        refuse_outside(session, vendor)
     wanted = {folder / name: text for name, text in spec.starter_files(vendors, folder).items()}
     if (existing := existing_paths(wanted)) and not force:
         names = ", ".join(str(item) for item in existing)

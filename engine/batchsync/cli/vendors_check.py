@@ -11,6 +11,7 @@ import click
 from batchsync import spec
 from batchsync.cli.command import command
 from batchsync.cli.session import Answer, Session
+from batchsync.cli.vendor_folders import refuse_outside
 from batchsync.core.vendor_exchange import PlayedExchange
 from batchsync.errors import ExitCode, UsageError
 from batchsync.report.vendor_check import PlacedDeviation, VendorCheckReport
@@ -77,9 +78,7 @@ def _vendor_of(session: Session, folder: str) -> str:
     if not Path(folder).is_dir():
         hint = "name a folder with a vendor.yaml" if "/" in folder else names_hint(folder, known, "vendors")
         raise UsageError(f"no folder {folder}", hint=f"{hint}; `batchsync vendors new NAME` writes one")
-    fence = session.settings().fence
-    if objection := fence.objection(folder):
-        raise UsageError(f"{folder} {objection}", hint=fence.advice)
+    refuse_outside(session, folder)
     return folder if "/" in folder else f"./{folder}"
 
 

@@ -40,7 +40,7 @@ class RecordedExchange:
         settings: Values of settings of the connection.
         now: When the response arrived; None if that does not matter.
         given: Values of placeholders by their full name.
-        request: Members of the request: `method`, `url`, and `headers`, `json`, `form` or `file`.
+        request: Members of the request: `method`, `url`, and `headers`, `json`, `form`, `file` or `parts`.
         response: Members of the response: `status`, and `headers`, `json` or `text`.
         meaning: What the client must understand, by kind.
         replay: How a mock reproduces it; None if it is compared with the client only.

@@ -27,7 +27,10 @@ Moment = Annotated[str, AfterValidator(_check_time)]
 
 
 class RequestModel(Model):
-    """The documented request, without authentication. `url` is a path of the API, or the absolute URL of storage."""
+    """The documented request, without authentication. `url` is a path of the API, or the absolute URL of storage.
+
+    `parts` are those of a multipart body beside the file, by name: JSON documents and texts.
+    """
 
     method: Literal["GET", "PUT", "POST", "PATCH", "DELETE"]
     url: Text
@@ -35,6 +38,7 @@ class RequestModel(Model):
     json_body: Annotated[dict[Text, JsonValue] | None, Field(alias="json")] = None
     form: dict[Text, str] | None = None
     file: bool = False
+    parts: dict[Text, JsonValue] = Field(default_factory=dict)
 
 
 class ResponseModel(Model):

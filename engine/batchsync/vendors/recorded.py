@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -214,6 +215,28 @@ def _body_deviations(documented: Mapping[str, Any], request: Request) -> Iterato
             yield Deviation(at="request.form", message=f"the client sends {_shown(form)}")
     elif request.body is not None:
         yield Deviation(at="request", message="the client sends a body")
+    sent, stated = _parts_of(request), documented.get("parts") or {}
+    if "parts" in documented or sent:
+        for name in sorted({*sent, *stated}):
+            if name not in sent or name not in stated or sent[name] != stated[name]:
+                shown = f"the client sends {_shown(sent[name])}" if name in sent else "the client sends no such part"
+                yield Deviation(at=f"request.parts.{name}", message=shown)
+
+
+def _parts_of(request: Request) -> dict[str, Any]:
+    """Return the parts of a multipart body beside the file, by name: JSON documents and texts."""
+    if not request.before:
+        return {}
+    kind = request.headers.get("Content-Type", "")
+    document = message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + request.before + request.after)
+    found = {}
+    for part in document.walk():
+        name, content = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
+        # The file is not in these bytes, so that its part is empty.
+        if isinstance(name, str) and isinstance(content, bytes) and content:
+            is_json = part.get_content_type() == "application/json"
+            found[name] = _json_of(content) if is_json else content.decode("utf-8", "replace")
+    return found
 
 
 def _meaning_deviations(recorded: RecordedExchange, understood: Mapping[str, Any]) -> Iterator[Deviation]:
