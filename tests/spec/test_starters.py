@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from batchsync.errors import UsageError
 from batchsync.spec import jobs_schema_text, load
-from batchsync.spec.starters import starter_files, starter_vendors
+from batchsync.spec.scaffold import scaffold_files
+from batchsync.spec.starters import has_starter, starter_files, starter_vendors
 from batchsync.spec.vendor_spec import available_vendors
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from batchsync.core.deployment import Deployment
 
 
@@ -63,6 +63,25 @@ def test_starter_has_comments() -> None:
         assert jobs.count(f"vendor: {vendor}\n") == 1
     commented = [line for line in jobs.partition("\njobs:\n")[2].splitlines() if "#" in line]
     assert len(commented) >= 5 * len(available_vendors())
+
+
+@pytest.mark.parametrize("place", ["acme", "a vendor's #1: folder/acme"])
+def test_starter_of_a_folder_names_it_by_its_path(tmp_path: Path, place: str) -> None:
+    folder, jobs = tmp_path / place, tmp_path / "jobs"
+    for name, text in scaffold_files("acme").items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    jobs.mkdir()
+    assert has_starter(str(folder))
+    written = starter_files([str(folder)], jobs)["jobs.yaml"]
+    (jobs / "jobs.yaml").write_text(written, encoding="utf-8")
+
+    (connection,) = load(jobs / "jobs.yaml", environ={}).connections.values()
+    assert Path(connection.vendor).resolve() == folder
+    (folder / "starter" / "job.yaml").unlink()
+    assert not has_starter(str(folder))
+    with pytest.raises(UsageError, match="no starter"):
+        starter_files([str(folder)], jobs)
 
 
 def test_schema_is_written_before_jobs_file() -> None:
