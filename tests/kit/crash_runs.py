@@ -12,6 +12,7 @@ from batchsync.core.batch import Phase, Verb
 from batchsync.core.policy import OnUnknownOutcome
 from kit.fault_plans import fault_plans
 from kit.matrix import Ending, FaultPlan, Scenario
+from simulation.data_vendors import BY_JOB
 from simulation.seeds import scratch_folder
 
 if TYPE_CHECKING:
@@ -75,6 +76,11 @@ def violations(run: Scenario, plan: FaultPlan, at: int, ending: Ending) -> Itera
         return
     if batch.phase is not Phase.NEEDS_ATTENTION:
         yield f"{where}: {batch.phase}, {batch.reason}"
+    if run.job in BY_JOB:
+        # The only legitimate reason: the call about which this vendor cannot be asked is in doubt.
+        if batch.pending_intent is None or batch.pending_intent is not BY_JOB[run.job].stops_at:
+            yield f"{where}: needs attention: {batch.reason}"
+        return
     # The only legitimate reason: an allocation in doubt that may not be repeated and cannot be asked about.
     unanswerable = run.doubt is OnUnknownOutcome.STOP or (run.doubt is OnUnknownOutcome.ASK and run.job == "vehicles")
     no_renewal = run.doubt is OnUnknownOutcome.ASK and run.job == "vehicles" and batch.pending_intent is None

@@ -24,6 +24,7 @@ from kit.draws import draws
 from kit.snapshot import InFlightRequest, Snapshot
 from simulation import oracle
 from simulation.clock import START, VirtualTime
+from simulation.data_vendors import BY_JOB, DataSources
 from simulation.deployment import BDP, CDP, VENDOR_OF, Sources
 from simulation.network import Network, NetworkFault, connected
 from simulation.process_life import Crash, CrashPoint, Process, process
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from batchsync.core.policy import OnUnknownOutcome
     from batchsync.reconcile.services import JobContext, Services
     from batchsync_mocks.faults import Fault
-
-_PORTS = {1001: BDP, 1002: CDP}
 
 
 @dataclass(frozen=True)
@@ -114,13 +113,20 @@ class Scenario:
         self.job, self.folder, self.doubt = job, folder, doubt
         self.state, self.kept = folder / "state", folder / "kept"
         folder.mkdir(parents=True, exist_ok=True)
-        self.sources = Sources(folder, draws(1), (job,))
+        kind = DataSources if job in BY_JOB else Sources
+        self.sources = kind(folder, draws(1), (job,))
+        #: mock vendors by name, and their names by port
+        self._kinds, self._ports = dict(VENDORS), {1001: BDP, 1002: CDP}
+        if job in BY_JOB:
+            self._kinds, self._ports = {BY_JOB[job].name: BY_JOB[job].mock}, {BY_JOB[job].port: BY_JOB[job].name}
         key = "MOCK-SERVER-ERROR-1" if job == "guests" else "V1"
         bad = {"id": key, "name": "name a", "email": "a.guests@example.com"}
         good = {"id": "G2", "name": "name b", "email": "b.guests@example.com"}
         if job == "vehicles":
             bad = {"id": key, "vin": "SHORT1", "plate": "", "state": ""}
             good = {"id": "V2", "vin": "1HGCM82633A000002", "plate": "", "state": ""}
+        if job in BY_JOB:
+            bad = {"id": "K1", "name": "MOCK-REJECT a", "email": "a@example.com"}
         self.sources.rows[job] = {item["id"]: item for item in (bad, good)}
         for row in (bad, good):
             self.sources.history[job, row["id"]] = [row]
@@ -229,12 +235,14 @@ class Scenario:
         (self.folder / "vendors").mkdir(exist_ok=True)
         if self._lasting:
             clock.persist_to(self.folder / "vendors" / "clock.json")
-        vendors = {name: VENDORS[name](VendorState(self.folder / "vendors" / name, seed=1), clock) for name in VENDORS}
+        folder, kinds = self.folder / "vendors", self._kinds
+        vendors = {name: kinds[name](VendorState(folder / name, seed=1), clock) for name in kinds}
         self.kit = MockContext(clock=clock, vendors=vendors, folder=self.folder / "vendors")
         self.time = VirtualTime(clock)
         self.crash_point = CrashPoint()
-        servers = {port: MockServer(self.kit, vendors[name], "127.0.0.1", port, None) for port, name in _PORTS.items()}
-        self.network = Network(servers=servers, names=_PORTS, clock=self.time, checkpoint=self._checkpoint)
+        names = self._ports
+        servers = {port: MockServer(self.kit, vendors[name], "127.0.0.1", port, None) for port, name in names.items()}
+        self.network = Network(servers=servers, names=names, clock=self.time, checkpoint=self._checkpoint)
 
     def _checkpoint(self, name: str) -> None:
         self.crash_point.checkpoint(name)
@@ -263,19 +271,24 @@ class Scenario:
             if outcome.error is not None and not isinstance(outcome.error, UnavailableError):
                 raise outcome.error
 
+    def vendor_batches(self) -> dict[str, oracle.VendorBatch]:
+        """Return the batches at the vendors by id."""
+        return oracle.vendor_batches(self.kit.vendors)
+
     def _batch(self) -> Batch:
         with Journal.open(self.state) as journal:
             return journal.batches(f"{self.job}-1")[0]
 
     def _complaints(self, plan: FaultPlan):  # noqa: ANN202 - an iterator of strings
-        vendor_batches = oracle.vendor_batches(self.kit.vendors)
+        vendor_batches = self.vendor_batches()
         with Journal.open(self.state) as journal:
             batches = oracle.all_batches(journal, (self.job,))
             yield from oracle.check_no_duplicates(vendor_batches, self.sources)
             yield from oracle.check_row_counts(
                 vendor_batches, batches, doubtful=[item.id for item in batches if plan.doubtful]
             )
-            yield from oracle.check_idempotency_keys(self.kit.vendors, batches)
+            if self.job not in BY_JOB:
+                yield from oracle.check_idempotency_keys(self.kit.vendors, batches)
             yield from oracle.check_journal(journal, (self.job,))
             yield from _content_once(vendor_batches, batches)
             batch = batches[0]

@@ -11,6 +11,7 @@ import time
 # With few rows, threads cost more than they gain. polars reads this once, at import.
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
+from simulation.data_vendors import BY_VENDOR
 from simulation.seeds import Summary, play_with, reports, scratch_folder
 
 
@@ -26,7 +27,7 @@ def main() -> int:
     if options.hunt:
         return _hunt(options)
     if options.seeds == 1:
-        report = play_with(options.seed, options.plant)
+        report = play_with(options.seed, options.plant, options.vendor)
         shutil.rmtree(scratch_folder(), ignore_errors=True)
         if options.transcript or report.violations:
             print_line("\n".join(report.transcript))
@@ -35,7 +36,8 @@ def main() -> int:
         )
         return bool(report.violations)
     started, total = time.perf_counter(), Summary()
-    for report in reports(range(options.seed, options.seed + options.seeds), options.jobs, options.plant):
+    seeds = range(options.seed, options.seed + options.seeds)
+    for report in reports(seeds, options.jobs, options.plant, vendor=options.vendor):
         total.add(report)
         if report.violations:
             print_line(f"seed {report.seed}: {report.violations[0][:300]} ({len(report.violations)})")
@@ -51,6 +53,7 @@ def _parse_options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds")
     parser.add_argument("--jobs", type=int, default=1, help="number of processes")
     parser.add_argument("--plant", default="", help="name of a planted bug to play with (see plants/)")
+    parser.add_argument("--vendor", default="", choices=sorted(BY_VENDOR), help="play the job of this vendor")
     parser.add_argument("--hunt", action="store_true", help="print the first seed that finds each planted bug")
     parser.add_argument("--transcript", action="store_true", help="print the transcript of the seed")
     parser.add_argument("--stop", type=int, default=20, help="stop after this number of violated seeds")

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 BDP, CDP = "motorweb-bdp", "sitecore-cdp"
 VENDOR_OF = {"vehicles": BDP, "guests": CDP, "members": CDP}
+#: vendors that are data alone (`data_vendors`)
+VENDOR_OF |= {"contacts": "salesforce-bulk", "listings": "amazon-sp-feeds", "profiles": "klaviyo"}
+URLS = {BDP: "http://127.0.0.1:1001", CDP: "http://127.0.0.1:1002"}
 ENVIRON = dict.fromkeys(("MOTORWEB_CLIENT_ID", "MOTORWEB_CLIENT_SECRET", "CLIENT_KEY", "API_TOKEN"), "x")
 _CONNECTIONS = """\
 version: 1
@@ -115,6 +118,23 @@ class Sources:
     renamed: str = ""
     #: former names of each renamed job, the newest first
     formers: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """URLs of the vendors of the jobs, by name."""
+        return URLS
+
+    def rules(self, vendor: str, rows_max: int) -> VendorRules:
+        """Return the rules of a vendor with this maximum number of rows in a file."""
+        return rules_of(vendor, rows_max, self.settings)
+
+    def columns(self, name: str) -> tuple[str, ...]:
+        """Return the columns of the source of a job."""
+        return _COLUMNS[name]
+
+    def removes(self, name: str) -> bool:
+        """Return whether a key that left the source of a job is removed at the vendor."""
+        return name == "guests"
 
     @property
     def journal_names(self) -> tuple[str, ...]:
@@ -241,9 +261,10 @@ class Sources:
 
     def _write(self, name: str) -> None:
         with (self.folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.DictWriter(stream, _COLUMNS[name])
-            header = {column: column for column in _COLUMNS[name]}
-            writer.writerow(header | {_COLUMNS[name][1]: "renamed"} if name == self.renamed else header)
+            columns = self.columns(name)
+            writer = csv.DictWriter(stream, columns)
+            header = {column: column for column in columns}
+            writer.writerow(header | {columns[1]: "renamed"} if name == self.renamed else header)
             writer.writerows(self.rows[name].values())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from batchsync_mocks.faults import Fault
@@ -38,7 +38,7 @@ _LATEST = {CDP: 45.0, BDP: 150.0}
 _LAG = {CDP: 10.0, BDP: 25.0}
 #: responses of a gateway although the vendor did the work
 _DONE_BUT = ("done_but_408", "done_but_429", "done_but_503", "done_but_302", "done_but_403")
-_ANYWHERE = (
+ANYWHERE = (
     *("refuse", "throttle", "lose_answer", "reset", "reset_answer", "cut", "500", "401", "404", "done_but_502"),
     *_DONE_BUT,
 )
@@ -57,10 +57,10 @@ _FREQUENT_CALLS = (
 #: calls that return a row log or results
 _ANSWERS = ("cdp-log", "bdp-errors", "bdp-results")
 #: answers with status 200 that no vendor gives to an upload
-_PAGES = ("<html>Please log in.</html>", "Please log in.", " ")
+PAGES = ("<html>Please log in.</html>", "Please log in.", " ")
 #: kinds of faults, each of which must hit a request within a few hundred seeds
 FAULT_KINDS = frozenset(
-    {*_ANYWHERE, "late", "expire", "vanish", "rewind", "revoke", "damage", "blank", "outage", "page", "refused_after"}
+    {*ANYWHERE, "late", "expire", "vanish", "rewind", "revoke", "damage", "blank", "outage", "page", "refused_after"}
 )
 
 #: checkpoints at which a process can be stopped; its next write to the journal is close
@@ -162,6 +162,12 @@ class PlannedFault:
     damage: str = ""
 
     @property
+    def vendor(self) -> str:
+        """The vendor at whose requests the fault is armed."""
+        armed = self.fault or self.network_fault
+        return armed.vendor or "" if armed else ""
+
+    @property
     def leaves_unknown(self) -> bool:
         """Whether rows may end unknown because of it: the vendor reports failed rows without naming them."""
         no_log = self.name == "404" and self.call in {"bdp-errors", "cdp-log"}
@@ -193,7 +199,7 @@ def _draw_rare(draw: random.Random) -> PlannedFault | None:
     if kind == "page":
         call = ahead.choice(["cdp-upload", "bdp-upload"])
         vendor, method, path = CALLS[call]
-        text, times = ahead.choice(_PAGES), ahead.choice([1, 1, 3])
+        text, times = ahead.choice(PAGES), ahead.choice([1, 1, 3])
         page = Fault(kind="status", status=200, text=text, vendor=vendor, method=method, path=path, times=times)
         return PlannedFault(kind, call, fault=page)
     if kind == "refused_after":
@@ -230,13 +236,15 @@ def _draw_pair(draw: random.Random) -> list[PlannedFault]:
 def _draw_fault(draw: random.Random) -> PlannedFault:
     call = draw.choice(_FREQUENT_CALLS if draw.random() < 0.75 else sorted(CALLS))
     kind = draw.choice(_kinds(call))
-    return _draw_damage(draw, call) if kind == "damage" else _draw_parameters(draw, kind, call)
+    if kind == "damage":
+        return _draw_damage(draw, call)
+    return draw_parameters(draw, PlannedFault(kind, call), CALLS[call], _LATEST[CALLS[call][0]], _LAG[CALLS[call][0]])
 
 
 def _kinds(call: str) -> list[str]:
     """Return the kinds of faults of a call; a kind is as likely as it is frequent in the list."""
     vendor, method, path = CALLS[call]
-    kinds = list(_ANYWHERE)
+    kinds = list(ANYWHERE)
     if call.endswith(("allocate", "upload")):
         kinds += ["late"] * 4
     if (method == "PUT" and "_storage" in path) or call in {"cdp-log", "bdp-results"}:
@@ -250,18 +258,27 @@ def _kinds(call: str) -> list[str]:
     return ["damage"] * 10 + kinds if call in {"cdp-log", "bdp-errors"} else kinds
 
 
-def _draw_parameters(draw: random.Random, kind: str, call: str) -> PlannedFault:
-    vendor, method, path = CALLS[call]
+def draw_parameters(
+    draw: random.Random, planned: PlannedFault, at: tuple[str, str, str], latest: float, lag: float
+) -> PlannedFault:
+    """Return a planned fault with what is drawn of it.
+
+    Args:
+        draw: The draws.
+        planned: The fault, without what is armed.
+        at: Vendor, method and path of its call.
+        latest: Seconds within which a late request arrives.
+        lag: Seconds of which an older answer is at most.
+    """
+    kind, (vendor, method, path) = planned.name, at
     nth, times = draw.choice([1, 1, 1, 2, 2, 3, 4]), draw.choice([1, 1, 1, 1, 2, 3, 5, 20])
     match = {"vendor": vendor, "method": method, "path": path, "nth": nth, "times": times}
     if kind == "late":
         # A restarted process may have to wait for it, too: the request is in flight when the process crashes.
-        timeout, arrives = draw.choice([0.2, 5.0, 60.0]), draw.uniform(0.0, _LATEST[vendor])
-        return PlannedFault(
-            kind, call, network_fault=NetworkFault(kind, vendor, method, path, nth, 1, timeout, arrives)
-        )
+        timeout, arrives = draw.choice([0.2, 5.0, 60.0]), draw.uniform(0.0, latest)
+        return replace(planned, network_fault=NetworkFault(kind, vendor, method, path, nth, 1, timeout, arrives))
     if kind == "done_but_502":
-        return PlannedFault(kind, call, network_fault=NetworkFault(kind, vendor, method, path, nth, times))
+        return replace(planned, network_fault=NetworkFault(kind, vendor, method, path, nth, times))
     if kind.isdigit():
         match |= {"kind": "status", "status": int(kind)}
     elif kind in _DONE_BUT:
@@ -271,10 +288,10 @@ def _draw_parameters(draw: random.Random, kind: str, call: str) -> PlannedFault:
         retry_after = draw.choice([None, 1, 30, 700])
         match |= {"kind": kind, "retry_after": retry_after, "retry_as": draw.choice(["seconds", "date"])}
     elif kind == "rewind":
-        match |= {"kind": kind, "seconds": draw.uniform(1.0, _LAG[vendor])}
+        match |= {"kind": kind, "seconds": draw.uniform(1.0, lag)}
     else:
         match |= {"kind": kind}
-    return PlannedFault(kind, call, fault=Fault(**match))
+    return replace(planned, fault=Fault(**match))
 
 
 def _draw_damage(draw: random.Random, call: str) -> PlannedFault:

@@ -19,6 +19,7 @@ from batchsync.core.batch import Batch, Phase, Verdict
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.core.run import settlement_of
 from batchsync.errors import ExitCode
+from simulation.data_vendors import BY_VENDOR, identity
 from simulation.deployment import VENDOR_OF, logical, vendor_of
 
 if TYPE_CHECKING:
@@ -48,15 +49,21 @@ def vendor_batches(vendors: Mapping[str, Vendor]) -> dict[str, VendorBatch]:
     for name, vendor in vendors.items():
         rows: dict[str, list[tuple[RowVersion, str]]] = defaultdict(list)
         for entry in vendor.entries(values=True):
-            rows[str(entry["batch"]).lower()].append((_version(entry), entry["outcome"]))
+            rows[str(entry["batch"]).lower()].append((_version(name, entry), entry["outcome"]))
         for batch in sorted(vendor.state.batches.all(), key=lambda item: item.upload.sequence if item.upload else 0):
-            md5 = batch.upload.md5 if batch.upload else None
-            found[batch.id] = VendorBatch(name, batch.id, md5, batch.uploads, tuple(rows[batch.id.lower()]))
+            at = identity(vendor, batch)
+            md5, arrived = batch.upload.md5 if batch.upload else None, tuple(rows[at.id])
+            if not at.is_submitted:
+                # Without a commit the vendor never processes the file.
+                md5, arrived = None, tuple((version, "unprocessed") for version, _ in arrived)
+            found[at.id] = VendorBatch(name, at.id, md5, batch.uploads, arrived)
     return found
 
 
-def _version(entry: dict[str, Any]) -> RowVersion:
+def _version(vendor: str, entry: dict[str, Any]) -> RowVersion:
     """Return the version of a row, as `Sources.vendor_view` does."""
+    if vendor in BY_VENDOR:
+        return BY_VENDOR[vendor].version_of(entry)
     if "columns" in entry:
         columns = entry["columns"]
         return (columns["vin"].strip().upper(), columns.get("plate") or "", columns.get("state") or "")
@@ -71,6 +78,8 @@ def job_of(at_vendor: VendorBatch, version: RowVersion, names: tuple[str, ...]) 
     """Return the job of a row, by its version at the vendor."""
     if at_vendor.vendor == "motorweb-bdp":
         return "vehicles"
+    if at_vendor.vendor in BY_VENDOR:
+        return BY_VENDOR[at_vendor.vendor].job
     if version[0] == "delete":
         return "guests"
     return "members" if version[2].endswith("members@example.com") and "members" in names else "guests"
@@ -242,7 +251,7 @@ def check_target(
                 yield f"{name}: row {key} was accepted, but is not in the baseline"
         claimed = baseline - set(accepted) - exempt
         yield from (f"{name}: {key} is accepted in the baseline, but not at the vendor" for key in claimed)
-        left = set(accepted) - set(sources.rows[name]) - exempt if name == "guests" else set()
+        left = set(accepted) - set(sources.rows[name]) - exempt if sources.removes(name) else set()
         yield from (f"{name}: {key} left the source, but the vendor still holds it" for key in left)
         if VENDOR_OF[name] == "sitecore-cdp":
             yield from _check_store(vendors["sitecore-cdp"], name, accepted)

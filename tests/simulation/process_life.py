@@ -19,7 +19,7 @@ from batchsync.sinks import Sinks
 from batchsync.source import fetch
 from batchsync.storage.local_folder import LocalFolder
 from batchsync.vendors.connect import connect
-from simulation.deployment import VENDOR_OF, logical, rules_of, vendor_of
+from simulation.deployment import VENDOR_OF, logical, vendor_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from batchsync.ports import RunEvent, Vendor
     from simulation.clock import VirtualTime
     from simulation.deployment import Sources
-
-URLS = {"motorweb-bdp": "http://127.0.0.1:1001", "sitecore-cdp": "http://127.0.0.1:1002"}
 
 
 class Crash(BaseException):
@@ -195,8 +193,9 @@ def process(
             anchor = Anchor(journal, anchors_of(state) / journal.journal_id)
             anchor.refuse_older()
             journal.on_commit = anchor.follow
-        rules = {name: rules_of(name, rows_max, sources.settings) for name in URLS}
-        vendors = {name: _vendor(rules[name], clock, credentials[name], crash_point) for name in URLS}
+        urls = sources.urls
+        rules = {name: sources.rules(name, rows_max) for name in urls}
+        vendors = {name: _vendor(rules[name], urls[name], clock, credentials[name], crash_point) for name in urls}
         contexts = tuple(_context(name, sources, vendors, rules) for name in sources.names)
         objects = LocalFolder(state)
         services = Services(
@@ -224,14 +223,16 @@ def process(
 
 def _refuse_mismatch(job: Job, sources: Sources, data: PolarsEngine) -> None:
     """Check the job whose source has a renamed column; the others match by construction."""
-    if logical(job.name) == sources.renamed and (problems := data.check(job, rules_of(vendor_of(job.name), 1))):
+    if logical(job.name) == sources.renamed and (problems := data.check(job, sources.rules(vendor_of(job.name), 1))):
         raise SpecError(problems)
 
 
-def _vendor(rules: VendorRules, clock: VirtualTime, credentials: Mapping[str, str], crash_point: CrashPoint) -> Any:
+def _vendor(
+    rules: VendorRules, url: str, clock: VirtualTime, credentials: Mapping[str, str], crash_point: CrashPoint
+) -> Any:
     inner: Vendor = connect(
         rules,
-        base_url=URLS[rules.name],
+        base_url=url,
         credentials=credentials,
         ca_bundle=None,
         clock=clock,

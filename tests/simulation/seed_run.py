@@ -25,7 +25,7 @@ from simulation.answer_forms import draw_answer_forms, draw_calls
 from simulation.armed_faults import ArmedFaults, FileDamage
 from simulation.clock import START, VirtualTime
 from simulation.deployment import Sources, logical, vendor_of
-from simulation.fault_plan import CALLS, CRASHES, STOPS, draw_faults
+from simulation.fault_plan import CRASHES, STOPS, draw_faults
 from simulation.network import Network, connected
 from simulation.process_life import Crash, CrashPoint, Process, anchors_of, process
 from simulation.renames import crash_in_take_over, rename_any
@@ -33,7 +33,7 @@ from simulation.report import Report
 from simulation.state_backup import BACKUP_POINTS, RESTORE_SECONDS, StateBackup, clear_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from batchsync_mocks.vendor import Vendor
     from simulation.fault_plan import PlannedFault
@@ -51,6 +51,11 @@ _SETTLED = (ExitCode.DONE, ExitCode.REJECTS)
 class SeedRun:
     """One seed in one folder, which is emptied first."""
 
+    #: names of the vendors with the ports of their mocks
+    ports: tuple[tuple[str, int], ...] = (("motorweb-bdp", 1001), ("sitecore-cdp", 1002))
+    #: whether the vendors know a batch again that an older state sends, so that one may be restored
+    restores = True
+
     def __init__(self, seed: int, folder: Path) -> None:
         """Set up sources, vendors, clock and network."""
         self.draw = draws(seed)
@@ -59,25 +64,22 @@ class SeedRun:
         self.folder, self.state = folder, folder / "state"
         clear_folder(folder)
         self.report = Report(seed)
-        clock = Clock(START, frozen=True)
+        clock, kinds = Clock(START, frozen=True), self._kinds()
         self.kit = MockContext(
             clock=clock,
-            vendors={name: VENDORS[name](VendorState(folder / "vendors" / name, seed=seed), clock) for name in VENDORS},
+            vendors={name: kinds[name](VendorState(folder / "vendors" / name, seed=seed), clock) for name in kinds},
             folder=folder / "vendors",
         )
         self.time = VirtualTime(clock)
-        names = ("vehicles", "guests", "members") if self.draw.random() < 0.25 else ("vehicles", "guests")
-        self.sources = Sources(folder, self.draw, names)
+        self.sources = self._draw_sources()
         self.sources.write_initial()
         self.rows_max = self.draw.choice([1, 2, 3, 50])
-        draw_answer_forms(self.draw, self.vendors)
-        self.sources.settings = tuple(sorted(draw_calls(type(self.draw)(f"calls {seed}"), self.vendors).items()))
-        for name, value in self.sources.settings:
-            self.reached(f"{name} {value}")
-        servers = {port: MockServer(self.kit, self.kit.vendors[name], "127.0.0.1", port, None) for name, port in _PORTS}
+        self._draw_answers(seed)
+        ports = self.ports
+        servers = {port: MockServer(self.kit, self.kit.vendors[name], "127.0.0.1", port, None) for name, port in ports}
         self.network = Network(
             servers=servers,
-            names={port: name for name, port in _PORTS},
+            names={port: name for name, port in ports},
             clock=self.time,
             checkpoint=self._checkpoint,
             log=self.log,
@@ -101,11 +103,31 @@ class SeedRun:
         """Return the mock vendors by name."""
         return self.kit.vendors
 
+    def _kinds(self) -> Mapping[str, type[Vendor]]:
+        """Return the mock vendors by name."""
+        return VENDORS
+
+    def _draw_sources(self) -> Sources:
+        """Draw the jobs of the seed."""
+        names = ("vehicles", "guests", "members") if self.draw.random() < 0.25 else ("vehicles", "guests")
+        return Sources(self.folder, self.draw, names)
+
+    def _draw_answers(self, seed: int) -> None:
+        """Draw calls and forms of the answers of the vendors."""
+        draw_answer_forms(self.draw, self.vendors)
+        self.sources.settings = tuple(sorted(draw_calls(type(self.draw)(f"calls {seed}"), self.vendors).items()))
+        for name, value in self.sources.settings:
+            self.reached(f"{name} {value}")
+
+    def _draw_faults(self) -> list[PlannedFault]:
+        """Draw the faults of one process life."""
+        return draw_faults(self.draw)
+
     def _let_clocks_differ(self, seed: int) -> None:
         """Let the clock of one vendor differ from the machine's in one of eight seeds. Other draws stay as they are."""
         if seed % 8 == 1:
-            vendor, minutes = _PORTS[seed // 8 % len(_PORTS)][0], _MINUTES_BEHIND[seed // 16 % len(_MINUTES_BEHIND)]
-            self.network.clocks_behind[vendor] = 60.0 * minutes
+            minutes = _MINUTES_BEHIND[seed // 16 % len(_MINUTES_BEHIND)]
+            self.network.clocks_behind[self.ports[seed // 8 % len(self.ports)][0]] = 60.0 * minutes
             self.reached("a vendor's clock differed")
 
     def _set_clocks_right(self) -> None:
@@ -132,8 +154,7 @@ class SeedRun:
                 self._set_clocks_right()
                 self._check()
                 self._resolve_unknown()
-                restored = tuple(restored_state.play(self, self.folder / "older", self._copies))
-                for violation in restored or lost_state.play(self):
+                for violation in self._replace_state():
                     self._violated(violation)
         except Exception as error:  # noqa: BLE001 - any exception is a violation
             self._violated(f"{type(error).__name__}: {error}")
@@ -147,6 +168,11 @@ class SeedRun:
     def _violated(self, text: str) -> None:
         self.report.violations.append(text)
         self.log(f"VIOLATION {text}")
+
+    def _replace_state(self) -> Iterable[str]:
+        """Restore an older state or delete the state in some seeds; return the violations after that."""
+        restored = tuple(restored_state.play(self, self.folder / "older", self._copies))
+        return restored or lost_state.play(self)
 
     # with faults
 
@@ -167,7 +193,7 @@ class SeedRun:
 
     def _life(self) -> None:
         """Run one process with faults, which may crash."""
-        planned = draw_faults(self.draw)
+        planned = self._draw_faults()
         self.report.planned.update(item.name for item in planned)
         self.armed.arm(planned)
         self._note_states()
@@ -190,7 +216,8 @@ class SeedRun:
             at, nth = self.draw.choice(STOPS), self.draw.choice([1, 1, 2, 3, 5])
             crash_point.stop = (at, nth, lambda: self._stopped(crash_point, unlocked=unlocked))
         backup = StateBackup(self.state, self.folder / "kept")
-        if not (cancelling or crash_point.stop or self.damage.done) and self.draw.random() < 0.3:
+        may_restore = self.restores and not (cancelling or crash_point.stop or self.damage.done)
+        if may_restore and self.draw.random() < 0.3:
             crash_point.stop = (self.draw.choice(BACKUP_POINTS), self.draw.choice([1, 1, 2, 2, 3, 4, 5]), backup.take)
         if new_run and self._renames.random() < 0.1:
             self.sources.rename_column(self._renames.choice(self.sources.names))
@@ -343,7 +370,7 @@ class SeedRun:
         for item in hits:
             self.report.hit[item.name] += 1
             self.reached(f"fault {item.name} at {item.call}")
-            vendor = CALLS[item.call][0]
+            vendor = item.vendor
             if item.leaves_unknown:
                 self.may_be_unknown |= {
                     name for name, by in collected.items() if by == vendor and name not in self._collected
@@ -392,19 +419,25 @@ class SeedRun:
             batches = oracle.all_batches(journal, self.sources.journal_names)
             for violation in (
                 *oracle.check_no_duplicates(at_vendors, self.sources, retries=self.syncs),
-                *oracle.check_one_allocation_each(at_vendors, batches),
-                *oracle.check_idempotency_keys(self.vendors, batches),
-                *oracle.check_row_counts(at_vendors, batches, doubtful=self.may_be_unknown),
+                *self._check_batches(at_vendors, batches, journal),
                 *oracle.check_lost_batches(batches, {name for name, times in self.denials.items() if times > 1}),
                 *oracle.check_journal(journal, self.sources.journal_names),
                 *oracle.check_target(at_vendors, self.vendors, self.sources, self.state, journal),
-                *oracle.check_results(at_vendors, self.sources, journal, self.folder),
             ):
                 self._violated(violation)
             for batch in batches:
                 events = journal.events(batch.id)
                 self.reached(*reached_states.of_batch(batch, events))
                 self.log(f"{batch.id} {batch.verdict} {batch.counts} {[type(event).__name__ for event in events]}")
+
+    def _check_batches(
+        self, at_vendors: Mapping[str, oracle.VendorBatch], batches: list[Batch], journal: Journal
+    ) -> Iterable[str]:
+        """Yield the violations about the batches and what the vendors hold of them."""
+        yield from oracle.check_one_allocation_each(at_vendors, batches)
+        yield from oracle.check_idempotency_keys(self.vendors, batches)
+        yield from oracle.check_row_counts(at_vendors, batches, doubtful=self.may_be_unknown)
+        yield from oracle.check_results(at_vendors, self.sources, journal, self.folder)
 
     def _sync_again(self) -> None:
         """Sync once more; there must be nothing left to do."""
@@ -444,9 +477,6 @@ class SeedRun:
     def credentials(self) -> dict[str, dict[str, str]]:
         """Return the credentials of the vendors by name."""
         return {name: dict(vendor.credentials) for name, vendor in self.vendors.items()}
-
-
-_PORTS = (("motorweb-bdp", 1001), ("sitecore-cdp", 1002))
 
 
 def play(seed: int, folder: Path) -> Report:

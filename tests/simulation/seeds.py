@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simulation.data_seed_run import play as play_data_vendor
 from simulation.seed_run import play
 
 if TYPE_CHECKING:
@@ -68,36 +69,36 @@ def memory_folder() -> Path:
     return shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
 
 
-def play_seed(seed: int, plant: str = "") -> Report:
-    """Play a seed, optionally with a planted bug; drop its transcript."""
-    report = play_with(seed, plant)
+def play_seed(seed: int, plant: str = "", vendor: str = "") -> Report:
+    """Play a seed, optionally with a planted bug or a vendor that is data alone; drop its transcript."""
+    report = play_with(seed, plant, vendor)
     report.transcript.clear()
     return report
 
 
-def play_with(seed: int, plant: str) -> Report:
-    """Play a seed, optionally with a planted bug."""
+def play_with(seed: int, plant: str, vendor: str = "") -> Report:
+    """Play a seed, optionally with a planted bug, or with the job of a vendor that is data alone."""
     planted: AbstractContextManager[object] = nullcontext()
     if plant:
         from simulation.plants import PLANTS  # noqa: PLC0415 - needed for planted bugs only
 
         planted = PLANTS[plant].planted()
     with planted:
-        return play(seed, scratch_folder())
+        return play_data_vendor(seed, scratch_folder(), vendor) if vendor else play(seed, scratch_folder())
 
 
-def play_all(seeds: list[int], plant: str) -> list[Report]:
+def play_all(seeds: list[int], plant: str, vendor: str = "") -> list[Report]:
     """Play seeds one after the other, and remove the scratch folder."""
     try:
-        return [play_seed(seed, plant) for seed in seeds]
+        return [play_seed(seed, plant, vendor) for seed in seeds]
     finally:
         shutil.rmtree(scratch_folder(), ignore_errors=True)
 
 
-def summarize(seeds: Iterable[int]) -> Summary:
+def summarize(seeds: Iterable[int], vendor: str = "") -> Summary:
     """Play seeds one after the other and return the sum of their reports."""
     total = Summary()
-    for report in play_all(list(seeds), ""):
+    for report in play_all(list(seeds), "", vendor):
         total.add(report)
     return total
 
@@ -115,17 +116,17 @@ def first_violation(seeds: Iterable[int], plant: str) -> int | None:
         shutil.rmtree(scratch_folder(), ignore_errors=True)
 
 
-def reports(seeds: Iterable[int], jobs: int, plant: str = "", size: int = 10) -> Iterator[Report]:
+def reports(seeds: Iterable[int], jobs: int, plant: str = "", size: int = 10, vendor: str = "") -> Iterator[Report]:
     """Yield the report of each seed in order, played by `jobs` processes in chunks of `size` seeds."""
     wanted = list(seeds)
     chunks = [wanted[start : start + size] for start in range(0, len(wanted), size)]
     if jobs == 1:
         for part in chunks:
-            yield from play_all(part, plant)
+            yield from play_all(part, plant, vendor)
         return
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         try:
-            for done in pool.map(play_all, chunks, [plant] * len(chunks)):
+            for done in pool.map(play_all, chunks, [plant] * len(chunks), [vendor] * len(chunks)):
                 yield from done
         finally:
             pool.shutdown(cancel_futures=True)

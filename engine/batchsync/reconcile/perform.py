@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from batchsync.core.policy import Policy
     from batchsync.ports import ObjectStore, RowVerdicts
     from batchsync.reconcile.services import JobContext, Services
 
@@ -98,10 +99,26 @@ def _event_of(
             retry_at = decide.retry_at(batch, context.policy, now)
             return events.OutcomeUnknown(at=now, verb=verb, reason=error.reason, retry_at=retry_at, expired=True)
         case _:
-            # A gateway may have refused after the work was done. An upload or commit is asked about before it is
-            # repeated in any case; an allocation request stays in doubt.
-            proven = error.proven or verb is not Verb.ALLOCATE
-            return events.Parked(at=now, reason=error.reason, verb=verb if proven else None)
+            # A gateway may have refused after the work was done.
+            ends_doubt = error.proven or _is_asked_about(verb, context.policy)
+            return events.Parked(at=now, reason=error.reason, verb=verb if ends_doubt else None)
+
+
+def _is_asked_about(verb: Verb, policy: Policy) -> bool:
+    """Return whether the vendor is asked about a call before the call is repeated, also if it is not in doubt.
+
+    An allocation is looked into before a file is uploaded or committed in it. Without one, or if the vendor reports
+    nothing before the commit, only a pending intent keeps the call from being repeated.
+    """
+    match verb:
+        case Verb.ALLOCATE:
+            return False
+        case Verb.UPLOAD:
+            return policy.allocates
+        case Verb.COMMIT:
+            return not policy.unreported_before_commit
+        case _:
+            return True
 
 
 def _perform(step: steps.Step, batch: Batch, context: JobContext, services: Services) -> events.Event | Delivery:  # noqa: C901, PLR0911, PLR0912 - a case for each step
