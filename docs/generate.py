@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import click
@@ -123,3 +124,76 @@ def errors() -> str:
     from batchsync.report.error_codes import errors_page
 
     return errors_page()
+
+
+#: Headings of docs/vendor-specs.md, with the models of each.
+VENDOR_BLOCKS = {
+    "The file": ("VendorModel",),
+    "connection": ("ConnectionModel", "AuthModel", "LimitsModel"),
+    "target and modes": ("TargetModel", "ModesModel"),
+    "file": ("FileModel",),
+    "policy": ("PolicyModel",),
+    "row_log": ("RowLogModel", "ErrorLayoutModel", "TableFormModel"),
+    "describe": ("DescribeModel", "ChoiceModel"),
+    "calls": ("BatchCallModel", "ResponseModel", "ListItemModel", "PartModel"),
+    "results, errors, unprocessed": ("DownloadModel", "PagesModel", "ResultsModel", "ErrorsModel"),
+    "settings": ("SettingModel", "SettingValueModel"),
+}
+
+
+def vendor_spec() -> str:
+    """Return the keys of vendor.yaml as Markdown tables, from its JSON Schema."""
+    from batchsync.spec.vendor_spec import vendor_schema
+
+    schema = vendor_schema()
+    models = {"VendorModel": schema, **schema["$defs"]}
+    parts = []
+    for heading, names in VENDOR_BLOCKS.items():
+        title = heading if heading == "The file" else ", ".join(f"`{word}`" for word in heading.split(", "))
+        parts += [f"### {title}", "", *(_vendor_keys(name, models) for name in names)]
+    return "\n".join(parts)
+
+
+def _vendor_keys(name: str, models: dict[str, dict[str, Any]]) -> str:
+    """Return the keys of a model as a Markdown table, with the places of the model above it."""
+    rows = []
+    model = models[name]
+    inherited = {"source"} if name != "VendorModel" else set()
+    inherited |= {*models["DownloadModel"]["properties"]} if name == "ResultsModel" else set()
+    for key, item in model["properties"].items():
+        if key in inherited:
+            continue
+        default = item.get("default")
+        need = "required" if key in model.get("required", ()) else "" if default in (None, "") else f"`{json.dumps(default)}`"
+        text = str(item.get("description", "")).replace("|", "\\|")
+        rows.append(f"| `{key}` | {text} | {need} |")
+    label = VENDOR_PLACES[name]
+    return "\n".join([f"{label}:", "", "| key | meaning | default |", "| --- | --- | --- |", *rows, ""])
+
+
+#: Where the mapping of a model stands.
+VENDOR_PLACES = {
+    "VendorModel": "`vendor.yaml`",
+    "ConnectionModel": "`connection`",
+    "AuthModel": "`connection.auth`",
+    "LimitsModel": "`connection.limits`",
+    "TargetModel": "`target`",
+    "ModesModel": "`modes`",
+    "FileModel": "`file`",
+    "PolicyModel": "`policy`",
+    "RowLogModel": "`row_log`",
+    "ErrorLayoutModel": "`row_log.errors`",
+    "TableFormModel": "`row_log.tables`",
+    "DescribeModel": "`describe`",
+    "ChoiceModel": "`describe.choice`",
+    "BatchCallModel": "An item of `calls`; every other call has the same keys without `call`",
+    "ResponseModel": "An item of `responses` of a call",
+    "ListItemModel": "`item` of a call",
+    "PartModel": "An item of `parts` of a call",
+    "DownloadModel": "`results`, `unprocessed` and an item of `errors.downloads`",
+    "PagesModel": "`pages` of a download",
+    "ResultsModel": "`results`, beside",
+    "ErrorsModel": "`errors`",
+    "SettingModel": "An item of `settings`",
+    "SettingValueModel": "An item of `values` of a setting",
+}

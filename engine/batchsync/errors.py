@@ -29,7 +29,10 @@ class ExitCode(IntEnum):
     AWAITING_APPROVAL = 6, "awaiting approval: run `batchsync approve`"
     LOCKED = 7, "locked by another process, or plan stale"
     NEEDS_ATTENTION = 8, "needs attention: an unknown outcome, or a batch that only a person can resolve"
-    TESTS_FAILED = 9, "`batchsync test`: a test failed; `batchsync vendors verify`: a fact was refuted"
+    TESTS_FAILED = (
+        9,
+        "a test (`test`) or an exchange (`vendors check`) failed, or a fact was refuted (`vendors verify`)",
+    )
     INTERRUPTED = 130, "interrupted by SIGINT, state saved"
     TERMINATED = 143, "terminated by SIGTERM, state saved"
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from batchsync_mocks.clock import Clock
     from batchsync_mocks.faults import Fault
+    from batchsync_mocks.generic.switches import GenericSwitches
     from batchsync_mocks.ledger_check import assert_matches_ledger
     from batchsync_mocks.motorweb.switches import MotorwebSwitches
     from batchsync_mocks.running import Running, VendorMock
@@ -26,6 +27,7 @@ _MODULES = {
     "VENDORS": "serving",
     "Clock": "clock",
     "Fault": "faults",
+    "GenericSwitches": "generic.switches",
     "MotorwebSwitches": "motorweb.switches",
     "Running": "running",
     "SitecoreSwitches": "sitecore.switches",
@@ -37,6 +39,7 @@ __all__ = [
     "VENDORS",
     "Clock",
     "Fault",
+    "GenericSwitches",
     "MotorwebSwitches",
     "Running",
     "SitecoreSwitches",

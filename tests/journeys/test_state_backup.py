@@ -226,3 +226,16 @@ def test_place_of_backups_is_checked(deployment: Deployment) -> None:
         jobs.write_text(f"{text}state: {{backup: {backup}}}\n")
         deployment.run("validate", expect=2)
         jobs.write_text(text)
+
+
+def test_backup_of_one_environment_is_not_restored_for_another(deployment: Deployment) -> None:
+    jobs = deployment.folder / "jobs.yaml"
+    backup = "state: {backup: {path: ../unused-with-mocks}}\nenvironments: {prod: {}, trial: {}}\n"
+    jobs.write_text(jobs.read_text() + backup, encoding="utf-8")
+    deployment.run("--env", "prod", "sync", "guests")
+    shutil.rmtree(state(deployment))
+    deployment.run("--env", "trial", "state", "restore", REASON, expect=3)
+    assert "the snapshot is of another environment" in log_of(deployment)
+    deployment.run("--env", "prod", "state", "restore", REASON)
+    assert (state(deployment) / "environment").read_text() == "prod\n"
+    assert "unchanged" in deployment.run("--env", "prod", "sync", "guests")

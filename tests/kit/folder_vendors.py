@@ -157,7 +157,12 @@ results:
   save_as: results.csv
   counter: /0/good
   locate: {method: GET, url: "/batches/{allocation.id}/files", read: {url: [/good]}, source: assumed}
-  call: {method: GET, url: "{found.url}", endpoint: storage, source: assumed}
+  call:
+    method: GET
+    url: "{found.url}"
+    endpoint: storage
+    responses: [{status: 403, means: expired, source: assumed}]
+    source: assumed
   source: assumed
 errors:
   verdicts: [processed]
@@ -165,7 +170,12 @@ errors:
   downloads:
     - save_as: errors.csv
       locate: {method: GET, url: "/batches/{allocation.id}/files", read: {bad: [/bad]}, source: assumed}
-      call: {method: GET, url: "{found.bad}", endpoint: storage, source: assumed}
+      call:
+        method: GET
+        url: "{found.bad}"
+        endpoint: storage
+        responses: [{status: 403, means: expired, source: assumed}]
+        source: assumed
   source: assumed
 unprocessed:
   save_as: rest.csv

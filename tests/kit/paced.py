@@ -23,14 +23,14 @@ from batchsync.data.row import partitions
 from batchsync.spec.vendor_spec import load_vendor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from batchsync.core.batch import BatchFile
     from batchsync.core.vendor_rules import VendorRules
 
 
-def _small(name: str) -> VendorRules:
-    rules = load_vendor(name)
+def _small(name: str, settings: Mapping[str, str]) -> VendorRules:
+    rules = load_vendor(name, settings)
     return replace(rules, file=replace(rules.file, rows_max=int(os.environ["PACED_ROWS"])))
 
 

@@ -217,7 +217,7 @@ def test_switch_ends_batches_otherwise(tmp_path: Path, end: str, code: int) -> N
 
 def test_incomplete_folder_is_reported(tmp_path: Path) -> None:
     folder = write_vendor(tmp_path, "acme")
-    (folder / "vendor.yaml").write_text("name: acme\nstatuses: {}\n", encoding="utf-8")
+    (folder / "vendor.yaml").write_text("name: acme\ncalls: []\n", encoding="utf-8")
     for vendors, problem in (
         ([str(folder)], "lacks 'connection'"),
         ([str(tmp_path / "other")], "cannot be read: No such file"),

@@ -13,9 +13,8 @@ from unittest.mock import ANY
 
 import pytest
 
-from batchsync_mocks import MotorwebSwitches, SitecoreSwitches, profiles
+from batchsync_mocks import GenericSwitches, MotorwebSwitches, SitecoreSwitches, profiles
 from batchsync_mocks.control import _PAGES
-from batchsync_mocks.generic.switches import GenericSwitches
 from batchsync_mocks.switches import describe
 
 DOCS = Path(__file__).parents[2] / "docs" / "mocks.md"

@@ -111,7 +111,7 @@ def test_batch_whose_deadline_passed_without_a_process_is_asked_about(harness: H
 
 
 def test_results_that_are_not_ready_for_days_are_no_failure(harness: Harness) -> None:
-    harness.arm("vehicles", kind="replace_answer", status=200, text="{}", times=0, **REPORTS)
+    harness.arm("vehicles", kind="replace_answer", status=200, text='{"status": "COMPLETED"}', times=0, **REPORTS)
     harness.sync("vehicles", NO_WAIT)
 
     batch = drive(harness, "vehicles", timedelta(days=2), **SLOWLY)

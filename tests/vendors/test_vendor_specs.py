@@ -16,6 +16,7 @@ from batchsync.core.record_schema import Kind, RecordSchema, Rule, Severity
 from batchsync.core.vendor_rules import DefaultOutcome, FileFormat, Sends
 from batchsync.errors import SpecError, UsageError
 from batchsync.spec import render_problem
+from batchsync.spec.vendor_key_texts import key_texts
 from batchsync.spec.vendor_spec import available_vendors, load_vendor, vendor_schema
 
 if TYPE_CHECKING:
@@ -149,6 +150,12 @@ def test_order_schema_matches_documentation() -> None:
 def test_stored_json_schema_matches_model() -> None:
     stored = json.loads((BUNDLED / "vendor.schema.json").read_text(encoding="utf-8"))
     assert stored == vendor_schema(), "update the file with vendor_schema()"
+    # Every key has a description in vendor_keys.toml, and every description belongs to a key.
+    models = {"VendorModel": stored, **stored["$defs"]}
+    keys = {(name, key): item for name, model in models.items() for key, item in model.get("properties", {}).items()}
+    assert [place for place, item in keys.items() if not item.get("description")] == []
+    described = {(name, key) for name, texts in key_texts().items() for key in texts if name != "Documented"}
+    assert described - set(keys) == set()
 
 
 def test_bundled_vendor_is_compiled_once() -> None:

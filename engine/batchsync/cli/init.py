@@ -11,6 +11,7 @@ from batchsync import spec
 from batchsync.cli.command import command
 from batchsync.cli.new_files import existing_paths, write_files
 from batchsync.cli.session import Answer, Session
+from batchsync.cli.vendor_folders import refuse_outside
 from batchsync.errors import UsageError
 from batchsync.report.message import Message
 
@@ -27,7 +28,11 @@ IGNORED = (".batchsync/", "out/")
     "folder", type=click.Path(path_type=Path, file_okay=False), default=Path(), metavar="[FOLDER]", required=False
 )
 @click.option(
-    "--vendor", "vendors", multiple=True, metavar="NAME", help="Include this vendor (default: all); repeatable."
+    "--vendor",
+    "vendors",
+    multiple=True,
+    metavar="NAME",
+    help="Include this vendor, by name or folder (default: two bundled ones); repeatable.",
 )
 @click.option("--force", is_flag=True, help="Replace existing files; not with --from.")
 @click.option(
@@ -51,8 +56,8 @@ def init(  # noqa: PLR0913 - the options of the command
 ) -> Answer:
     """Write a working jobs.yaml with sample data.
 
-    Writes one small job for each bundled vendor; `batchsync sync --mocks` runs them offline. Existing files are not
-    replaced without --force.
+    Writes one small job for each of two bundled vendors, or of those that --vendor names; `batchsync sync --mocks` runs
+    them offline. Existing files are not replaced without --force.
 
     With --from, writes a job for a file instead: its columns are mapped to the members of the vendor's record schema by
     their names and the form of their first values. Each guess has a comment, and tests have synthetic values.
@@ -74,7 +79,9 @@ def init(  # noqa: PLR0913 - the options of the command
         return init_from(folder, origin, vendors[0], schema_name=schema, mode_name=mode)
     if schema or mode:
         raise click.UsageError("--schema and --mode choose what --from maps a file to: name the file")
-    wanted = {folder / name: text for name, text in spec.starter_files(vendors).items()}
+    for vendor in (item for item in vendors if "/" in item):
+        refuse_outside(session, vendor)
+    wanted = {folder / name: text for name, text in spec.starter_files(vendors, folder).items()}
     if (existing := existing_paths(wanted)) and not force:
         names = ", ".join(str(item) for item in existing)
         raise UsageError(

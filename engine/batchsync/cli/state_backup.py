@@ -91,6 +91,7 @@ def restore_state(
         anchors, at = settings.anchors_folder, app.clock.now()
         target = RestoreTarget(
             source=backup_source(settings.state_folder),
+            environment=settings.env or "",
             recorded=partial(recorded_serial, anchors=anchors),
             hold=partial(hold_all, settings.state_folder),
             install=lambda file, why: install_journal(file, settings.state_folder, anchors, reason=why, at=at),

@@ -31,9 +31,10 @@ def described(session: Session, name: str | None, schema: str | None) -> Answer:
     limits, statuses and error codes, each with the document that says so. With a record schema, its members only.
     A folder with a vendor.yaml may stand for the name.
 
-    Three commands ask the vendor of a connection, each with its own --help: `vendors services CONNECTION` lists what a
-    target may select, `vendors template CONNECTION SERVICE` prints or saves the input template of a service, and
-    `vendors verify CONNECTION` sends a test batch and confirms or refutes what is known.
+    Two commands work on the folder of a vendor: `vendors new NAME` writes one, `vendors check FOLDER` validates it and
+    plays its exchanges. Three ask the vendor of a connection: `vendors services CONNECTION` lists what a target may
+    select, `vendors template CONNECTION SERVICE` prints or saves the input template of a service, and `vendors verify
+    CONNECTION` sends a test batch and confirms or refutes what is known. Each has its own --help.
 
     Returns:
         The report to print, with the exit code.
@@ -63,7 +64,13 @@ def _details(session: Session, name: str) -> VendorDetails:
 
 
 #: Module of each subcommand, imported when it runs.
-_MODULES = {"services": "vendors_ask", "template": "vendors_ask", "verify": "vendors_verify"}
+_MODULES = {
+    "new": "vendors_new",
+    "check": "vendors_check",
+    "services": "vendors_ask",
+    "template": "vendors_ask",
+    "verify": "vendors_verify",
+}
 
 
 class VendorsGroup(click.Group):

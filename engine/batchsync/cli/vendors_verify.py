@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -152,12 +153,12 @@ def _test_batch(
 
     The name of the job has the time, so that the vendor knows no earlier batch by the same idempotency key.
     """
-    if declared.vendor not in spec.starter_vendors():
+    if not spec.has_starter(declared.vendor):
         raise UsageError(
             f"{declared.name}: vendor {declared.vendor} has no sample to send",
             hint=f"vendors with a sample: {', '.join(spec.starter_vendors())}",
         )
-    texts = dict(spec.starter_files([declared.vendor]))
+    texts = dict(spec.starter_files([declared.vendor], folder))
     (sample,) = [name for name in texts if name.endswith(".csv")]
     header, _ = _table(texts[sample])
     if rows is not None:
@@ -172,7 +173,9 @@ def _test_batch(
     if not 0 < count <= ROWS_MAX:
         raise UsageError(f"{rows}: {pluralize(count, 'row')}", hint=f"a test batch has 1 to {ROWS_MAX} rows")
     write_files({folder / name: text for name, text in texts.items()})
-    (job,) = spec.load(folder / "jobs.yaml", environ=None).jobs
+    # Without an environment, no folder of a vendor is read.
+    environ = os.environ if "/" in declared.vendor else None
+    (job,) = spec.load(folder / "jobs.yaml", environ=environ).jobs
     # The sink locks the folder of the results; this one is locked as a scratch folder.
     results = job.with_results(lambda _: str(folder / "results" / "results.csv")).results
     job = replace(

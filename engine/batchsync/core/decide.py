@@ -80,23 +80,6 @@ def needs_intent(step: Step, policy: Policy) -> Verb | None:
             return None
 
 
-def asks_before_repeating(verb: Verb, policy: Policy) -> bool:
-    """Return whether the vendor is asked about a call before the call is repeated, even if it is not in doubt.
-
-    An allocation is looked into before a file is uploaded or committed in it. Without one, or if the vendor reports
-    nothing before the commit, only a pending intent keeps the call from being repeated.
-    """
-    match verb:
-        case Verb.ALLOCATE:
-            return False
-        case Verb.UPLOAD:
-            return policy.allocates
-        case Verb.COMMIT:
-            return not policy.unreported_before_commit
-        case _:
-            return True
-
-
 def retry_at(batch: Batch, policy: Policy, now: datetime, asked_for: datetime | None = None) -> datetime:
     """Return when to retry after a failure.
 

@@ -248,3 +248,24 @@ class Dialect:
     results_retry_after: timedelta = timedelta(minutes=1)
     results_counter: str | None = None
     limits: Limits = field(default_factory=Limits)
+
+
+def call_at(dialect: Dialect, path: str) -> Call | None:
+    """Return the call at a path of `vendor.yaml`, or None if there is none.
+
+    Args:
+        dialect: The calls of the vendor.
+        path: Name of a call about a batch, or a path such as `connection.auth.token` or `errors.downloads.0.call`.
+    """
+    if path in set(CallName):
+        return dialect.calls.get(CallName(path))
+    node: object = dialect
+    for part in path.removeprefix("connection.").split("."):
+        if isinstance(node, tuple):
+            node = node[int(part)] if part.isdigit() and int(part) < len(node) else None
+        else:
+            node = getattr(node, part, None)
+    # A call that is the only one of its kind may be named without its number.
+    if isinstance(node, tuple) and len(node) == 1:
+        node = node[0]
+    return node if isinstance(node, Call) else None

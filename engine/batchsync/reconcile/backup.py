@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 STATUS = "backup.json"
 #: Secret with which forgotten keys are hashed; without it their rows would be sent again.
 _FORGET_KEY = "forget.key"
+#: File that names the environment of the state: a restore for another one is refused.
+ENVIRONMENT = "environment"
 #: How often a snapshot begins anew because an object of it was deleted meanwhile.
 _ATTEMPTS = 3
 
@@ -117,8 +119,7 @@ def _contents(
     keys = set[str]()
     for job in {*store.jobs(), *store.baseline_jobs()}:
         keys |= files_in_use(job, store) | segments_in_use(job, store)
-    if source.objects.head(_FORGET_KEY) is not None:
-        keys.add(_FORGET_KEY)
+    keys |= {key for key in (_FORGET_KEY, ENVIRONMENT) if source.objects.head(key) is not None}
     for key in sorted(keys):
         with source.objects.get(key) as path:
             content = known.get(key)

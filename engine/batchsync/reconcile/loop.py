@@ -17,8 +17,9 @@ from batchsync.errors import BatchsyncError
 from batchsync.ports import BatchChanged, NeedsAttention, Waiting
 from batchsync.reconcile import collected
 from batchsync.reconcile.accounts import account_changed_error, same_account
+from batchsync.reconcile.batch_files import precheck
 from batchsync.reconcile.deliver import Delivery
-from batchsync.reconcile.perform import perform, precheck
+from batchsync.reconcile.perform import perform
 from batchsync.reconcile.suppressed import withhold
 
 if TYPE_CHECKING:

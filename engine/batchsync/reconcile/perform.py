@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from batchsync.core import decide, events, naming, steps
-from batchsync.core.batch import VERDICTS_WITH_ROW_LOG, Allocation, Batch, BatchFile, Phase, Verb, Verdict
+from batchsync.core.batch import VERDICTS_WITH_ROW_LOG, Allocation, Batch, Phase, Verb, Verdict
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.errors import (
     AllocationExpiredError,
@@ -15,31 +15,27 @@ from batchsync.errors import (
     NotReadyError,
     PermanentError,
     RetryableError,
-    StateError,
-    UnavailableError,
     VendorError,
 )
 from batchsync.ports import Downloads, Empty, Finished
 from batchsync.reconcile import collected, grace
 from batchsync.reconcile.accounts import same_account
+from batchsync.reconcile.batch_files import opened_batch_file
 from batchsync.reconcile.deliver import Delivery, deliver
 from batchsync.reconcile.restored import doubt_of, doubt_of_accepted
-from batchsync.util.files import os_error_reason, sha256_of_file, translate_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
-    from batchsync.ports import ObjectStore, RowVerdicts
+    from batchsync.core.policy import Policy
+    from batchsync.ports import RowVerdicts
     from batchsync.reconcile.services import JobContext, Services
 
 
 _NO_URL = "the vendor returned no upload URL for the allocation"
 _OLDER_STATE = "the state is an older copy, and this vendor cannot be asked whether the batch was sent from a newer one"
-_NOT_SENT_HINT = (
-    "nothing was sent; restore the state folder, or cancel the batch with `batchsync cancel` and sync again"
-)
 
 
 def perform(step: steps.Step, batch: Batch, context: JobContext, services: Services) -> events.Event | Delivery:
@@ -99,8 +95,25 @@ def _event_of(
             return events.OutcomeUnknown(at=now, verb=verb, reason=error.reason, retry_at=retry_at, expired=True)
         case _:
             # A gateway may have refused after the work was done.
-            ends_doubt = error.proven or decide.asks_before_repeating(verb, context.policy)
+            ends_doubt = error.proven or _is_asked_about(verb, context.policy)
             return events.Parked(at=now, reason=error.reason, verb=verb if ends_doubt else None)
+
+
+def _is_asked_about(verb: Verb, policy: Policy) -> bool:
+    """Return whether the vendor is asked about a call before the call is repeated, also if it is not in doubt.
+
+    An allocation is looked into before a file is uploaded or committed in it. Without one, or if the vendor reports
+    nothing before the commit, only a pending intent keeps the call from being repeated.
+    """
+    match verb:
+        case Verb.ALLOCATE:
+            return False
+        case Verb.UPLOAD:
+            return policy.allocates
+        case Verb.COMMIT:
+            return not policy.unreported_before_commit
+        case _:
+            return True
 
 
 def _perform(step: steps.Step, batch: Batch, context: JobContext, services: Services) -> events.Event | Delivery:  # noqa: C901, PLR0911, PLR0912 - a case for each step
@@ -134,7 +147,7 @@ def _perform(step: steps.Step, batch: Batch, context: JobContext, services: Serv
                 return events.AllocationLost(at=clock.now(), reason=reason, verb=verb)
             return _look_into(replace(dropped, url=None), reason, context, services, verb=verb)
         case steps.Upload():
-            with _opened_batch_file(batch, services.objects) as file:
+            with opened_batch_file(batch, services.objects) as file:
                 named = vendor.upload(_allocation(batch), file)
             if context.policy.commits:
                 return events.Stored(at=clock.now())
@@ -161,60 +174,6 @@ def _perform(step: steps.Step, batch: Batch, context: JobContext, services: Serv
         case _:
             message = f"{type(step).__name__} cannot be performed"
             raise AssertionError(message)
-
-
-def precheck(step: steps.Step, batch: Batch, services: Services) -> None:
-    """Check local files before an intent is recorded, so that a defective file leaves no batch in doubt.
-
-    Args:
-        step: The decided step; only uploads are checked.
-        batch: The batch that it applies to.
-        services: Object store, and the data engine that verifies row manifests.
-
-    Raises:
-        UnavailableError: If the batch file is missing or has changed since it was finalized. Nothing was sent.
-        StateError: If the row manifest is missing or has changed since it was finalized. Nothing was sent.
-    """
-    if isinstance(step, steps.Upload):
-        verify_batch_file(batch, services.objects)
-        try:
-            services.data.verify_row_manifest(batch)
-        except StateError as error:
-            raise StateError(error.message, hint=_NOT_SENT_HINT) from None
-
-
-def verify_batch_file(batch: Batch, objects: ObjectStore) -> None:
-    """Check that the batch file in the store is byte for byte the finalized one.
-
-    Raises:
-        UnavailableError: If it cannot be read or has changed.
-    """
-    location = batch.file.path
-    with (
-        translate_os_errors(f"batch file {location} cannot be read", hint=_NOT_SENT_HINT),
-        objects.get(naming.batch_file_key(batch.job, batch.file)) as path,
-    ):
-        digest = sha256_of_file(path)
-    if digest != batch.file.digest:
-        raise UnavailableError(f"batch file {location} has changed since it was finalized", hint=_NOT_SENT_HINT)
-
-
-@contextmanager
-def _opened_batch_file(batch: Batch, objects: ObjectStore) -> Iterator[BatchFile]:
-    """Yield the batch file with the path of a local file.
-
-    Raises:
-        RetryableError: If the store cannot be reached. Nothing was sent.
-        PermanentError: If the file is missing.
-    """
-    with ExitStack() as stack:
-        try:
-            path = stack.enter_context(objects.get(naming.batch_file_key(batch.job, batch.file)))
-        except (FileNotFoundError, PermissionError) as error:
-            raise PermanentError(f"the batch file cannot be read: {os_error_reason(error)}") from None
-        except OSError as error:
-            raise RetryableError(f"the batch file cannot be read: {os_error_reason(error)}") from None
-        yield replace(batch.file, path=str(path))
 
 
 def is_empty(allocation: Allocation, context: JobContext) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from batchsync.core.backup import JOURNAL, Snapshot, restore_objection
 from batchsync.errors import StateError, UnavailableError, UsageError
 from batchsync.ports import ObjectConflictError
-from batchsync.reconcile.backup import BackupSource, back_up, scratch_folder
+from batchsync.reconcile.backup import ENVIRONMENT, BackupSource, back_up, scratch_folder
 from batchsync.util.files import sha256_of_file
 
 if TYPE_CHECKING:
@@ -27,12 +28,14 @@ class RestoreTarget:
 
     Attributes:
         source: The state folder as it is, which is backed up before it is replaced.
+        environment: The chosen environment of the jobs file; empty for none.
         recorded: Return the number of transactions recorded of a journal outside of the state folder; 0 if none is.
         hold: Keep other processes from running these jobs, until the context is left.
         install: Replace the journal by a file, with the person's reason if one is needed; return its transactions.
     """
 
     source: BackupSource
+    environment: str
     recorded: Callable[[str], int]
     hold: Callable[[Collection[str]], AbstractContextManager[object]]
     install: Callable[[Path, str], int]
@@ -65,11 +68,18 @@ def restore(target: RestoreTarget, place: BackupPlace, snapshot: Snapshot, *, re
 
     Raises:
         UsageError: If the state is newer, and no reason is given. Nothing was changed.
-        StateError: If the backup is damaged. Nothing was changed but objects that nothing refers to.
+        StateError: If the backup is damaged, or of another environment. Nothing was changed but objects that nothing
+            refers to.
         LockedError: If a job is running.
         UnavailableError: If the place or the state folder cannot be used.
     """
-    state = target.source.state
+    state, recorded = target.source.state, snapshot.contents.get(ENVIRONMENT)
+    if recorded is not None and recorded.digest != sha256(f"{target.environment}\n".encode()).hexdigest():
+        raise StateError(
+            f"{place.label}: the snapshot is of another environment; nothing was restored",
+            hint="name its environment with --env, and the state folder that it has there",
+            name="state.environment",
+        )
     with scratch_folder(state) as folder:
         present = _present(target, folder)
         facts = present[:2] if present is not None else None
@@ -102,7 +112,7 @@ def _download(place: BackupPlace, snapshot: Snapshot, folder: Path, target: Rest
     """Bring the objects of a snapshot into the state folder, and return a copy of its journal.
 
     Raises:
-        StateError: If a file of the backup is missing or damaged, or an object of other content is there.
+        StateError: If a file of the backup is missing or damaged.
     """
     objects, journal = target.source.objects, folder / "restored.db"
     for number, (key, content) in enumerate(snapshot.contents.items()):

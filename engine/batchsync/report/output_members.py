@@ -8,6 +8,7 @@ may be missing.
 from __future__ import annotations
 
 from batchsync.core.row_outcome import PLAN_OUTCOMES
+from batchsync.report.output_vendors import VENDOR_OBJECTS
 
 #: Members of an object: name, type, and meaning.
 Members = dict[str, tuple[str, str]]
@@ -347,50 +348,6 @@ OBJECTS: dict[str, Members] = {
         "segments": ("int", "Files."),
         "entries": ("int", "Entries; a key may have several."),
     },
-    "vendor": {
-        "name": ("text", "Name of the vendor."),
-        "title": ("text", "What it is called."),
-        "schemas": ("[text]", "Record schemas."),
-        "modes": ("[text]", "Modes."),
-    },
-    "fact": {
-        "fact": ("text", "Id of the fact."),
-        "says": ("text", "The behaviour."),
-        "source": ("text", "Document that states it, or assumed."),
-        "certainty": ("text", "documented, secondary, observed, inferred or assumed."),
-        "verdict": ("text", "confirmed, refuted or not seen."),
-        "answers": ("int", "Answers that the verdict rests on."),
-        "differences": ("[text]", "How an answer contradicts it: members and forms, no values."),
-    },
-    "option": {
-        "id": ("text", "Id at the vendor."),
-        "name": ("text?", "Name at the vendor."),
-        "description": ("text?", "Description by the vendor."),
-    },
-    "vendor_schema": {
-        "name": ("text", "Name of the record schema."),
-        "modes": ("[text]", "Modes in which the record may be sent."),
-        "notes": ("[text]", "Rules of several members."),
-        "members": ("[vendor_member]", "Members, by path."),
-        "source": ("text", "Document that states them."),
-    },
-    "vendor_setting": {
-        "name": ("text", "Key of a connection."),
-        "title": ("text", "What it chooses."),
-        "default": ("text?", "Value of a connection without the key; null if it may be left open."),
-        "takes": ("text", "What a value is: value (one of those listed), member_sets or attributes."),
-        "meaning": ("text", "What it does; empty if values are listed."),
-        "values": ("{text}", "Allowed values, and what each means."),
-        "source": ("text", "Document that states the choice."),
-    },
-    "vendor_member": {
-        "member": ("text", "Path; [] stands for the items of a list."),
-        "kind": ("text", "JSON type, or scalar."),
-        "format": ("text?", "Named format."),
-        "required_in": ("[text]", "Modes in which it is required; * is every mode."),
-        "values": ("[text]", "Listed values."),
-        "rule": ("text", "All rules in words."),
-        "source": ("text", "Document that states them; may be empty."),
-    },
+    **VENDOR_OBJECTS,
     "message": {"message": ("text", "What went wrong."), "hint": ("text", "Next step; may be empty.")},
 }

@@ -163,6 +163,26 @@ RESULTS: dict[str, tuple[Members, ...]] = {
             "file": ("text?", "File that was written; null without --save."),
         },
     ),
+    "vendors new": (
+        {
+            "vendor": ("text", "Name of the vendor."),
+            "folder": ("text", "Its folder."),
+            "written": ("[text]", "Files that were written."),
+        },
+    ),
+    "vendors check": (
+        {
+            "vendor": ("text", "Name of the vendor."),
+            "title": ("text", "What it is called."),
+            "schemas": ("[text]", "Its record schemas."),
+            "exchanges": ("[played_exchange]", "Exchanges, as played."),
+            "deviations": ("[deviation]", "Where an exchange deviates."),
+            "facts": ("int", "Number of its facts."),
+            "assumed": ("[assumption]", "Sources that say assumed, and facts that are assumed."),
+            "unstated": ("[unstated]", "What the folder does not say."),
+            "next": NEXT,
+        },
+    ),
     "vendors verify": (
         {
             "vendor": ("text", "Name of the vendor."),
@@ -323,6 +343,8 @@ EVENTS: dict[str, tuple[Members, ...]] = {
     "vendor": (OBJECTS["vendor"],),
     "option": (OBJECTS["option"],),
     "fact": (OBJECTS["fact"],),
+    "exchange": (OBJECTS["played_exchange"],),
+    "deviation": (OBJECTS["deviation"],),
     "member": (
         {
             "vendor": ("text", "Name of the vendor."),

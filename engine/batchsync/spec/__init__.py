@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from batchsync.spec.json_schema import SCHEMA_FILE, jobs_schema, jobs_schema_text
     from batchsync.spec.outline import outline_of
     from batchsync.spec.problem_text import render_problem
-    from batchsync.spec.starters import starter_files, starter_vendors
+    from batchsync.spec.scaffold import scaffold_files
+    from batchsync.spec.starters import has_starter, starter_files, starter_vendors
     from batchsync.spec.update_tests import Expectation, with_expectations
     from batchsync.spec.vendor_details import load_vendor_details
-    from batchsync.spec.vendor_mocks import mock_sources, named_source
+    from batchsync.spec.vendor_folder import load_folder
+    from batchsync.spec.vendor_mocks import mock_sources, named_source, vendor_source
+    from batchsync.spec.vendor_problems import place_of
     from batchsync.spec.vendor_spec import available_vendors, load_vendor
 
 __all__ = [
@@ -35,28 +38,38 @@ __all__ = [
     "declared_names",
     "fill_in_lines",
     "format_text",
+    "has_starter",
     "included_files",
     "jobs_schema",
     "jobs_schema_text",
     "load",
+    "load_folder",
     "load_vendor",
     "load_vendor_details",
     "mock_sources",
     "named_source",
     "outline_of",
+    "place_of",
     "read_text",
     "relations_of",
     "render_problem",
     "resolve_credentials",
     "resolve_login",
     "resolve_proxy",
+    "scaffold_files",
     "secret_files",
     "starter_files",
     "starter_vendors",
+    "vendor_source",
     "with_expectations",
 ]
 
 _MODULES = {
+    "has_starter": "starters",
+    "scaffold_files": "scaffold",
+    "vendor_source": "vendor_mocks",
+    "place_of": "vendor_problems",
+    "load_folder": "vendor_folder",
     "Expectation": "update_tests",
     "with_expectations": "update_tests",
     "load_vendor": "vendor_spec",

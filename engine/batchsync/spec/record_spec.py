@@ -218,7 +218,7 @@ def read_model(file: Traversable, model: type[ModelT]) -> ModelT:
     Raises:
         SpecError: If the file is invalid; contains every problem.
     """
-    return model_of(file, model, _read_yaml(file))
+    return model_of(file, model, read_document(file))
 
 
 def model_of(file: Traversable, model: type[ModelT], document: Any, below: tuple[str, ...] = ()) -> ModelT:
@@ -244,8 +244,15 @@ def model_of(file: Traversable, model: type[ModelT], document: Any, below: tuple
     raise SpecError(tuple(pydantic_problem(file, model, item, below) for item in found))
 
 
-def _read_yaml(file: Traversable) -> Any:
-    """Return the content of a YAML 1.2 file as Python values. Duplicate keys are refused."""
+def read_document(file: Traversable) -> Any:
+    """Return the content of a YAML 1.2 file as Python values. Duplicate keys are refused.
+
+    Args:
+        file: The file.
+
+    Raises:
+        SpecError: If the file cannot be read, or is not YAML.
+    """
     try:
         content = file.read_bytes()
         text = content.decode("utf-8")

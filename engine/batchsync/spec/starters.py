@@ -1,16 +1,19 @@
 """Files of a new deployment for `batchsync init`: jobs.yaml with a connection and a job per vendor, and sample data.
 
-Starters are data of the vendors (`starter/` next to `vendor.yaml`).
+Starters are data of the vendors (`starter/` next to `vendor.yaml`), also of vendors that are only a folder.
 """
 
 from __future__ import annotations
 
-from importlib.resources import files
+import json
+import os
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchsync.errors import UsageError
 from batchsync.spec.json_schema import SCHEMA_FILE, jobs_schema_text
-from batchsync.spec.vendor_spec import available_vendors, load_vendor
+from batchsync.spec.vendor_spec import available_vendors, load_vendor, vendor_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,11 +56,23 @@ def starter_vendors() -> tuple[str, ...]:
     return tuple(name for name in available_vendors() if all((_folder(name) / part).is_file() for part in _PARTS))
 
 
-def starter_files(vendors: Sequence[str] = ()) -> Mapping[str, str]:
+def has_starter(vendor: str) -> bool:
+    """Return whether a vendor has a starter.
+
+    Args:
+        vendor: Name of a vendor; a folder if it contains `/` or `.`.
+    """
+    if _is_folder(vendor):
+        return all((Path(vendor) / "starter" / part).is_file() for part in (*_PARTS, "../vendor.yaml"))
+    return vendor in starter_vendors()
+
+
+def starter_files(vendors: Sequence[str] = (), beside: Path | None = None) -> Mapping[str, str]:
     """Return the files of a new deployment.
 
     Args:
-        vendors: Names of the vendors; empty for those that `init` includes.
+        vendors: Names of the vendors, or folders if they contain `/` or `.`; empty for those that `init` includes.
+        beside: Folder of the new files, which paths of vendors are relative to; by default the working directory.
 
     Returns:
         Text by relative path, `jobs.yaml` last.
@@ -67,20 +82,22 @@ def starter_files(vendors: Sequence[str] = ()) -> Mapping[str, str]:
     """
     known = starter_vendors()
     for name in vendors:
-        if name not in known:
+        if not has_starter(name):
             raise UsageError(f"no starter for vendor {name}", hint=f"vendors with a starter: {', '.join(known)}")
     chosen = [name for name in known if (name in vendors if vendors else load_vendor(name).in_init)]
+    chosen += [name for name in dict.fromkeys(vendors) if _is_folder(name)]
     samples = {
         f"{DATA_FOLDER}/{path.name}": path.read_text(encoding="utf-8")
         for name in chosen
         for path in sorted(_folder(name).iterdir(), key=lambda file: file.name)
         if path.name.endswith(".csv")
     }
-    return {**samples, SCHEMA_FILE: jobs_schema_text(), JOBS_FILE: _jobs_text(chosen)}
+    return {**samples, SCHEMA_FILE: jobs_schema_text(), JOBS_FILE: _jobs_text(chosen, beside or Path())}
 
 
-def _jobs_text(vendors: Sequence[str]) -> str:
-    connections, jobs = ([_part(name, part) for name in vendors] for part in _PARTS)
+def _jobs_text(vendors: Sequence[str], beside: Path) -> str:
+    connections = [_located(name, _part(name, _PARTS[0]), beside) for name in vendors]
+    jobs = [_part(name, _PARTS[1]) for name in vendors]
     played = [_part(name, _SCENARIO) for name in vendors if (_folder(name) / _SCENARIO).is_file()]
     scenarios = [_SCENARIOS_HEAD, *played] if played else []
     return "".join([_HEAD, *connections, "\njobs:\n", "\n".join(jobs), *scenarios])
@@ -112,5 +129,24 @@ def _part(vendor: str, name: str) -> str:
     return "".join(f"  {line}\n" if line else "\n" for line in lines)
 
 
+def _located(vendor: str, block: str, beside: Path) -> str:
+    """Return the block of a connection in which a vendor that is a folder is named by its path.
+
+    Args:
+        vendor: Name or folder of the vendor.
+        block: The block, which names the vendor by its name.
+        beside: Folder of the jobs file, which the path is relative to.
+    """
+    if not _is_folder(vendor):
+        return block
+    path = Path(os.path.relpath(vendor, beside)).as_posix()
+    shown = path if re.fullmatch(r"[\w./-]+", path) else json.dumps(path, ensure_ascii=False)
+    return block.replace(f"vendor: {load_vendor(vendor).name}\n", f"vendor: {shown if '/' in path else './' + path}\n")
+
+
+def _is_folder(vendor: str) -> bool:
+    return "/" in vendor or "." in vendor
+
+
 def _folder(vendor: str) -> Traversable:
-    return files("batchsync_specs") / vendor / "starter"
+    return vendor_folder(vendor) / "starter"

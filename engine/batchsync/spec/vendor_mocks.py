@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchsync.spec.vendor_spec import is_available, load_vendor, vendor_folder
@@ -24,7 +25,7 @@ def mock_sources(connections: Iterable[Connection]) -> list[str]:
         UsageError: If a vendor does not exist.
         SpecError: If its files are invalid.
     """
-    return sorted({_source(item.vendor) for item in connections})
+    return sorted({vendor_source(item.vendor) for item in connections})
 
 
 def named_source(vendor: str) -> str:
@@ -33,10 +34,21 @@ def named_source(vendor: str) -> str:
     Raises:
         SpecError: If the files of the vendor are invalid.
     """
-    return _source(vendor) if is_available(vendor) else vendor
+    return vendor_source(vendor) if is_available(vendor) else vendor
 
 
-def _source(vendor: str) -> str:
-    """Return a vendor with its folder, if its spec has what a mock can be made from."""
+def vendor_source(vendor: str) -> str:
+    """Return a vendor with its folder, if its spec has what a mock can be made from; else its name.
+
+    Args:
+        vendor: Name of a vendor; a folder if it contains `/` or `.`.
+
+    Raises:
+        UsageError: If there is no such vendor.
+        SpecError: If its files are invalid.
+    """
     rules = load_vendor(vendor)
-    return rules.name if rules.dialect is None else f"{rules.name}={vendor_folder(vendor)}"
+    folder = vendor_folder(vendor)
+    # The mocks tell a folder from a name by a slash, which `./acme` lacks as a path.
+    shown = folder.absolute() if isinstance(folder, Path) else folder
+    return rules.name if rules.dialect is None else f"{rules.name}={shown}"

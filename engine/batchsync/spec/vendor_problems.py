@@ -66,6 +66,17 @@ def problem(file: Traversable, at: str | Path, message: str, expected: str = "",
     return _placed(file, path, f"{name}: {message}" if name else message, expected, suggestion)
 
 
+def place_of(file: Traversable, at: Path) -> tuple[int, int]:
+    """Return line and column of the value at a path of a data file, or of the nearest existing place; from 1.
+
+    Args:
+        file: The data file.
+        at: Path of the value.
+    """
+    found = _placed(file, at, "", "", "")
+    return found.line, found.column
+
+
 def pydantic_problem(file: Traversable, model: type[BaseModel], error: ErrorDetails, below: Path = ()) -> Problem:
     """Return an error of pydantic as a problem, with messages for users instead of programmers.
 

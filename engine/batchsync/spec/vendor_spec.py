@@ -21,6 +21,7 @@ from batchsync.errors import SpecError, UsageError
 from batchsync.spec.models_connection import ConnectionModel
 from batchsync.spec.record_spec import model_of, read_model
 from batchsync.spec.vendor_compile import PENDING_MEANINGS, compile_vendor
+from batchsync.spec.vendor_key_texts import describe_keys
 from batchsync.spec.vendor_model import VendorModel
 from batchsync.spec.vendor_placeholders import check_placeholders, placeholders_of
 from batchsync.spec.vendor_problems import problem
@@ -121,8 +122,9 @@ def _load_schemas(rules: VendorRules) -> None:
 
 
 def vendor_schema() -> dict[str, Any]:
-    """Return the JSON Schema of `vendor.yaml`, for editors."""
+    """Return the JSON Schema of `vendor.yaml`, for editors, with a description of each key."""
     schema = VendorModel.model_json_schema(by_alias=True)
+    describe_keys(schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "vendor.yaml of batchsync"}
 
 

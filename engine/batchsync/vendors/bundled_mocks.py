@@ -175,6 +175,38 @@ def ledger_summary(mocks: BundledMocks, vendor: str) -> Mapping[str, int]:
     return found
 
 
+def post_control(mocks: BundledMocks, page: str, content: Mapping[str, object]) -> dict[str, float]:
+    """Change something through the control API of running mocks.
+
+    Args:
+        mocks: The running mocks.
+        page: Name of the page below `/_mock/`, such as `reset`.
+        content: JSON object to send.
+
+    Returns:
+        The answer, such as the time of the clock.
+
+    Raises:
+        UnavailableError: If the mocks do not respond, or refuse the token.
+    """
+    parts = urlsplit(mocks.clock_url)
+    connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=10)
+    try:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {mocks.control_token}"}
+        path = f"{parts.path.rpartition('/')[0]}/{page}"
+        connection.request("POST", path, body=json.dumps(content), headers=headers)
+        response = connection.getresponse()
+        if response.status != HTTPStatus.OK:
+            raise mocks.unreachable_error(f"their {page} responds with status {response.status}")
+        reported: dict[str, float] = json.loads(response.read())
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise mocks.unreachable_error(type(error).__name__) from None
+    else:
+        return reported
+    finally:
+        connection.close()
+
+
 def mocks_command() -> list[str]:
     """Return the command line of the mocks program, which imports nothing from the working directory."""
     return [sys.executable, "-P", "-m", "batchsync_mocks"]
@@ -272,18 +304,4 @@ class MockedTime:
 
     def _change(self, changes: dict[str, float]) -> dict[str, float]:
         """Change the mocks' clock through their control API and return its report."""
-        parts = urlsplit(self._mocks.clock_url)
-        connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=10)
-        try:
-            headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._mocks.control_token}"}
-            connection.request("POST", parts.path, body=json.dumps(changes), headers=headers)
-            response = connection.getresponse()
-            if response.status != HTTPStatus.OK:
-                raise self._mocks.unreachable_error(f"their clock responds with status {response.status}")
-            reported: dict[str, float] = json.loads(response.read())
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            raise self._mocks.unreachable_error(type(error).__name__) from None
-        else:
-            return reported
-        finally:
-            connection.close()
+        return post_control(self._mocks, "clock", changes)

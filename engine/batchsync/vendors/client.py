@@ -90,10 +90,10 @@ class HttpVendor:
         rules = self._dialect.describe
         known = values(target=target)
         if rules.check:
-            exchange_ok(self._exchange, rules.check, known)
+            exchange_ok(self.exchange, rules.check, known)
         params = {name: str(item) for name, item in fill_all(rules.params, {**known, "mode": mode}).items()}
         if rules.choice:
-            exchange = exchange_ok(self._exchange, rules.choice.call, known)
+            exchange = exchange_ok(self.exchange, rules.choice.call, known)
             wanted = target.get(rules.choice.target, "")
             params[rules.choice.param] = read_choice(exchange, rules.choice, wanted)
         columns = self._columns(values(target=target, params=params))
@@ -108,7 +108,7 @@ class HttpVendor:
         choice = self._dialect.describe.choice
         if choice is None:
             raise PermanentError(f"{self._rules.title} has no documented list that a target selects from")
-        return read_options(exchange_ok(self._exchange, choice.call, {}), choice)
+        return read_options(exchange_ok(self.exchange, choice.call, {}), choice)
 
     def input_template(self, option: TargetOption) -> InputTemplate | None:
         """Return the input template of an option, or None if it has none.
@@ -120,7 +120,7 @@ class HttpVendor:
         rules = self._dialect.describe
         if rules.template is None or rules.choice is None:
             raise PermanentError(f"{self._rules.title} has no documented call for an input template")
-        exchange = self._exchange(rules.template, values(params={rules.choice.param: option.id}))
+        exchange = self.exchange(rules.template, values(params={rules.choice.param: option.id}))
         if ensure_ok(exchange) is ResponseClass.ABSENT:
             return None
         body = exchange.response.body
@@ -140,7 +140,7 @@ class HttpVendor:
         call = self._dialect.calls.get(CallName.ALLOCATE)
         if call is None:
             return Allocation(id=idempotency_key, url=self._upload_url)
-        exchange = exchange_ok(self._exchange, call, values(idempotency_key=idempotency_key, file=file, params=params))
+        exchange = exchange_ok(self.exchange, call, values(idempotency_key=idempotency_key, file=file, params=params))
         self._refuse_existing_batch(exchange)
         return read_allocation(exchange, idempotency_key, own_url=self._upload_url, granted=True)
 
@@ -153,7 +153,7 @@ class HttpVendor:
         call = self._dialect.calls.get(CallName.FIND)
         if call is None:
             raise PermanentError(f"{self._rules.title} cannot find a batch by its idempotency key")
-        exchange = self._exchange(call, values(idempotency_key=idempotency_key, params=params))
+        exchange = self.exchange(call, values(idempotency_key=idempotency_key, params=params))
         return (
             None
             if ensure_ok(exchange) is ResponseClass.ABSENT
@@ -171,7 +171,7 @@ class HttpVendor:
         """
         if allocation.url is None and CallName.ALLOCATE in self._dialect.calls:
             raise AllocationExpiredError(f"allocation {allocation.id} has no upload URL any more")
-        exchange = self._exchange(self._dialect.calls[CallName.UPLOAD], values(allocation=allocation, file=file), file)
+        exchange = self.exchange(self._dialect.calls[CallName.UPLOAD], values(allocation=allocation, file=file), file)
         if ensure_ok(exchange) is ResponseClass.ABSENT:
             raise AllocationExpiredError(exchange.describe())
         return Allocation(id=read_id(exchange, allocation.id)) if "id" in exchange.call.read else None
@@ -183,7 +183,7 @@ class HttpVendor:
             The allocation to poll by: with the id of the response, if the vendor spec reads one.
         """
         call = self._dialect.calls[CallName.COMMIT]
-        exchange = exchange_ok(self._exchange, call, values(allocation=allocation, file=file))
+        exchange = exchange_ok(self.exchange, call, values(allocation=allocation, file=file))
         return Allocation(id=read_id(exchange, allocation.id))
 
     def poll(self, allocation: Allocation) -> Status:
@@ -193,7 +193,7 @@ class HttpVendor:
         believes that.
         """
         known = values(allocation=allocation)
-        exchange = self._exchange(self._dialect.calls[CallName.POLL], known)
+        exchange = self.exchange(self._dialect.calls[CallName.POLL], known)
         if ensure_ok(exchange) is ResponseClass.ABSENT:
             return Finished(Verdict.LOST, f"HTTP {exchange.response.status}")
         found = item_of(exchange, known)
@@ -214,7 +214,7 @@ class HttpVendor:
         """
         if verdict not in VERDICTS_WITH_ROW_LOG:
             return Downloads()
-        return Documents(self._rules, self._exchange, self._clock).collect(allocation, verdict, into)
+        return Documents(self._rules, self.exchange, self._clock).collect(allocation, verdict, into)
 
     def cancel(self, allocation: Allocation) -> None:
         """Cancel a batch that the vendor has not started.
@@ -225,7 +225,7 @@ class HttpVendor:
         call = self._dialect.calls.get(CallName.CANCEL)
         if call is None:
             raise PermanentError(f"{self._rules.title} has no documented call to cancel a batch")
-        exchange_ok(self._exchange, call, values(allocation=allocation))
+        exchange_ok(self.exchange, call, values(allocation=allocation))
 
     def _changed_clock_offset(self) -> timedelta | None:
         """Return the difference of the clocks, unless it was returned before, or could not be measured."""
@@ -241,7 +241,7 @@ class HttpVendor:
         if call is None:
             return None
         try:
-            exchange = self._exchange(call, known)
+            exchange = self.exchange(call, known)
             if ensure_ok(exchange) is ResponseClass.OK:
                 columns = response_parsing.columns(exchange.response.body)
                 return columns and tuple(exchange.redactor.redact(name) for name in columns)
@@ -262,10 +262,23 @@ class HttpVendor:
                 f"{allocated.request_line}: a batch with this reference exists, with status {shown}"
             )
 
-    def _exchange(
+    def exchange(
         self, call: Call, known: PlaceholderValues, file: BatchFile | None = None, into: Path | None = None
     ) -> Exchange:
-        """Send a call; return the exchange, whatever its status. On the API, a 401 is retried once with a new token."""
+        """Send a call. On the API, a 401 is retried once with a new token.
+
+        Args:
+            call: The call of the vendor spec.
+            known: Values of its placeholders by their full name.
+            file: The batch file, sent where the call sends a file.
+            into: Path to download the body to; None to keep it in the response.
+
+        Returns:
+            The exchange, whatever its status.
+
+        Raises:
+            PermanentError: If a placeholder has no value, or the URL is not allowed.
+        """
         request = build(call, known, self._base_url, file)
         if call.endpoint is Endpoint.STORAGE:
             self._storage.check(request.url, into.name if into else "upload")

@@ -51,10 +51,15 @@ class ObservedVendor(HttpVendor):
             document, is_table = _content(response.body)
             self._listener(Observation(call=probe.url, status=response.status, document=document, is_table=is_table))
 
-    def _exchange(
+    def exchange(
         self, call: Call, known: PlaceholderValues, file: BatchFile | None = None, into: Path | None = None
     ) -> Exchange:
-        exchange = super()._exchange(call, known, file, into)
+        """Send a call, and tell the listener of its answer.
+
+        Returns:
+            The exchange, whatever its status; see `HttpVendor.exchange`.
+        """
+        exchange = super().exchange(call, known, file, into)
         if self._listener is not None:
             self._known |= {name: value for name, value in known.items() if name == "allocation.id"}
             self._tell(exchange, into)

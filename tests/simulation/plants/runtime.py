@@ -16,7 +16,7 @@ from batchsync.errors import UnavailableError
 from batchsync.journal.anchor import Anchor
 from batchsync.journal.journal import Journal
 from batchsync.journal.store import Store
-from batchsync.reconcile import collected, perform, sync
+from batchsync.reconcile import batch_files, collected, perform, sync
 from simulation import process_life
 from simulation.plants.plant import Plant, replaced
 
@@ -199,7 +199,7 @@ PLANTS = {
         9, "results that were not delivered are swept and not collected again", _results_lost_for_good
     ),
     "file-not-verified": Plant(
-        9, "a batch file is sent without verification", replaced(perform, "verify_batch_file", _file_not_verified)
+        9, "a batch file is sent without verification", replaced(batch_files, "verify_batch_file", _file_not_verified)
     ),
     "run-and-batches-in-two-transactions": Plant(
         9,
