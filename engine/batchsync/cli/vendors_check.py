@@ -20,7 +20,6 @@ from batchsync.util.scratch import scratch_folder
 from batchsync.util.suggestions import names_hint
 from batchsync.vendors.bundled_mocks import MockedTime, bundled_mocks
 from batchsync.vendors.recorded import client_deviations
-from batchsync.vendors.replay import MockPlayer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -94,6 +93,8 @@ def _played(name: str, exchanges: tuple[RecordedExchange, ...], *, no_mock: bool
         return
     real = SystemClock(lambda _: None)
     with scratch_folder() as scratch, bundled_mocks([spec.vendor_source(name)], scratch / "mocks", real) as mocks:
+        from batchsync.vendors.replay import MockPlayer  # noqa: PLC0415 - help sends no request
+
         player = MockPlayer(
             rules_of=rules_of,
             exchanges={item.name: item for item in exchanges},

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import click
 
 from batchsync import spec
-from batchsync.app import App
 from batchsync.cli.command import command
 from batchsync.cli.completion import complete_connections
 from batchsync.cli.consent import confirm
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
+    from batchsync.app import App
     from batchsync.core.connection import Connection
     from batchsync.core.job import Job
     from batchsync.core.vendor_details import KnownFact
@@ -208,7 +208,7 @@ def _trial(outer: App, job: Job, folder: Path) -> App:
     settings: Settings = outer.settings
     own = type(settings)(**settings.model_dump() | {"state": folder / "state", "anchors": Path("off")})
     declared = replace(outer.deployment, jobs=(job,), state_required=False, backup=None)
-    return App(own, deployment=declared)
+    return type(outer)(own, deployment=declared)
 
 
 def _observed_run(
