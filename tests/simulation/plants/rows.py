@@ -15,7 +15,7 @@ from batchsync.core.naming import row_manifest_key, staging_prefix
 from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.data import PolarsEngine
 from batchsync.data.batchfile import encode
-from batchsync.data.outcome import join_outcomes as outcome_join
+from batchsync.data.outcome import join_by_inputs
 from batchsync.data.record import examine
 from batchsync.data.record.fingerprint import fingerprints
 from batchsync.journal.journal import Journal
@@ -214,7 +214,7 @@ PLANTS = {
     "echo-matched-by-exact-case": Plant(
         5,
         "inputs that the vendor returns in other letter case match no row",
-        replaced(outcome_join, "_folded_alike", _case_is_exact),
+        replaced(join_by_inputs, "_folded_alike", _case_is_exact),
     ),
     "assumption-forgotten": Plant(
         6,
