@@ -13,7 +13,7 @@ import pyarrow as pa
 import pymysql
 
 from batchsync.core.query import KINDS, QueryColumn
-from batchsync.errors import SourceError
+from batchsync.errors import SourceError, UsageError
 from batchsync.source.mysql_connection import MysqlSession, StatementRefusedError
 from batchsync.source.mysql_errors import FOREIGN, connection_error, statement_error
 from batchsync.source.mysql_rows import RowDecoder, ValueRefusedError
@@ -188,14 +188,14 @@ class _Reader:
         """Check that the server and batchsync order the values of the column of `since` alike.
 
         Raises:
-            SourceError: If there is no such column, or it may have another order: texts are ordered by their collation.
+            UsageError: If there is no such column, or it may have another order: texts are ordered by their collation.
         """
         column = next((item for item in columns if item.name == name), None)
         if column is None:
-            raise self._error(f"the statement has no column {name!r}, by which since reads", "Select it, too.")
+            raise self._mismatch(f"the statement has no column {name!r}, by which since reads", "Select it, too.")
         if column.form not in _ORDERED:
             hint = "Use a column of numbers, dates or timestamps, or leave since out."
-            raise self._error(f"since cannot compare column {column.name!r} of type {column.declared}", hint)
+            raise self._mismatch(f"since cannot compare column {column.name!r} of type {column.declared}", hint)
 
     def _decoder(self, described: Sequence[Described]) -> RowDecoder:
         """Return the decoder of a result.
@@ -208,6 +208,10 @@ class _Reader:
             if column.refusal:
                 raise self._error(f"column {column.name!r}: {column.declared} cannot be taken over", column.refusal)
         return RowDecoder(columns)
+
+    def _mismatch(self, message: str, hint: str) -> UsageError:
+        """Return the error for a `since` in jobs.yaml that does not fit its statement."""
+        return UsageError(f"{self._query.title}: {message}", hint=hint)
 
     def _error(self, message: str, hint: str) -> SourceError:
         return SourceError(f"{self._query.title}: {message}", hint=hint)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
-from batchsync.errors import SourceError, UnavailableError, install_hint
+from batchsync.errors import SourceError, UnavailableError, UsageError, install_hint
 from batchsync.source.cancellable import cancellable
 from batchsync.source.postgres_errors import connect_error, statement_error
 from batchsync.source.postgres_login import address, connection_string
@@ -280,15 +280,15 @@ class _Reader:
         """Return the column of `since`.
 
         Raises:
-            SourceError: If the statement has no such column, or one without an order that both sides share.
+            UsageError: If the statement has no such column, or one without an order that both sides share.
         """
         name = self._query.since.column if self._query.since is not None else ""
         column = next((item for item in self._columns if item.name == name), None)
         if column is None:
-            raise self._error(f"the statement has no column {name!r}, by which since reads", "Select it, too.")
+            raise self._mismatch(f"the statement has no column {name!r}, by which since reads", "Select it, too.")
         if column.kind not in ORDERED:
             hint = "Use a column of numbers, dates or timestamps, or leave since out."
-            raise self._error(f"since cannot compare column {column.name!r} of type {column.declared}", hint)
+            raise self._mismatch(f"since cannot compare column {column.name!r} of type {column.declared}", hint)
         return column
 
     def _table(self, batch: pa.RecordBatch) -> pa.Table:
@@ -306,6 +306,10 @@ class _Reader:
         """Return the type of a column; the server is asked for the names of types that the driver does not know."""
         found = UNNAMED.fullmatch(column.declared)
         return self._session.value(f"SELECT format_type({found[1]}, NULL)") if found else column.declared
+
+    def _mismatch(self, message: str, hint: str) -> UsageError:
+        """Return the error for a `since` in jobs.yaml that does not fit its statement."""
+        return UsageError(f"{self._query.title}: {message}", hint=hint)
 
     def _error(self, message: str, hint: str) -> SourceError:
         return SourceError(f"{self._query.title}: {message}", hint=hint)
