@@ -25,7 +25,7 @@ from kit.zygote import Zygote
 if TYPE_CHECKING:
     from pathlib import Path
 
-KILLS = int(os.environ.get("BATCHSYNC_KILLS", "60"))
+KILLS = int(os.environ.get("BATCHSYNC_KILLS", "100"))
 #: kills between two checks of the ledgers
 KILLS_PER_CHECK = 9
 SHARES = 4

@@ -30,7 +30,8 @@ def test_every_fact_has_its_source_on_the_page(name: str) -> None:
     details = load_vendor_details(name)
     page = (DOCS / f"{name}.md").read_text(encoding="utf-8")
     assert VendorReport(details=details).markdown() in page, "run `make docs`"
-    assert len(details.facts) >= 10
+    # Vendors that were never used with an account have few facts.
+    assert len(details.facts) > (50 if details.rules.in_init else 9)
     assert all(fact.source and fact.certainty for fact in details.facts)
 
 

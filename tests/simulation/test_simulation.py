@@ -1,6 +1,6 @@
 """No seed loses a row, or sends a vendor a second copy of a row that it may already have.
 
-The default suite plays 360 seeds in shares; `BATCHSYNC_SEEDS=2000` plays more. `python -m simulation --help` shows
+The default suite plays 400 seeds in shares; `BATCHSYNC_SEEDS=2000` plays more. `python -m simulation --help` shows
 how to play any number of seeds, or one seed with its transcript.
 """
 
@@ -20,7 +20,7 @@ from simulation.seeds import Summary, digests, summarize
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-SEEDS = int(os.environ.get("BATCHSYNC_SEEDS", "360"))
+SEEDS = int(os.environ.get("BATCHSYNC_SEEDS", "400"))
 SHARES = 40
 #: number of seeds after which every kind of fault must have hit and every state must have been reached
 ALL_STATES_AFTER = 360
