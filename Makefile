@@ -72,16 +72,18 @@ COMPILE := -m uv pip compile --quiet --upgrade --universal --python-version 3.11
 LOCK := $(COMPILE) --extra mocks pyproject.toml
 lock: $(VENV)/.installed-dev ## Choose the newest allowed versions and write the lock files; then run `make licences`
 	@$(BIN)/python -c 'import uv' 2>/dev/null || $(BIN)/python $(PIP) install -qq uv
-	@$(BIN)/python $(LOCK) --extra excel --extra postgres --extra mysql --extra duckdb --extra storage --group dev --output-file requirements-dev.lock
+	@$(BIN)/python $(LOCK) --extra excel --extra postgres --extra mysql --extra duckdb --extra storage --extra jwt --extra page \
+		--extra metrics --extra alerts --extra traces --group dev --output-file requirements-dev.lock
 	@$(BIN)/python $(LOCK) --group editable --constraint requirements-dev.lock --output-file requirements.lock
 	@$(BIN)/python $(COMPILE) --extra delta pyproject.toml --constraint requirements-dev.lock --output-file requirements-delta.lock
 	@$(BIN)/python $(COMPILE) --group moto --output-file requirements-moto.lock
 	@$(BIN)/python $(COMPILE) --group gcs --output-file requirements-gcs.lock
+	@$(BIN)/python $(COMPILE) --group docs --output-file requirements-docs.lock
 	@$(BIN)/python $(COMPILE) --group audit --constraint requirements-dev.lock --output-file requirements-audit.lock
-	@git --no-pager diff --stat -- requirements.lock requirements-dev.lock requirements-audit.lock requirements-delta.lock requirements-moto.lock requirements-gcs.lock
+	@git --no-pager diff --stat -- requirements.lock requirements-dev.lock requirements-audit.lock requirements-delta.lock requirements-moto.lock requirements-gcs.lock requirements-docs.lock
 
 # `--strict`: a package that the advisory service does not know fails the audit instead of passing unnoticed.
-LOCKS := requirements.lock requirements-dev.lock requirements-audit.lock requirements-delta.lock requirements-moto.lock requirements-gcs.lock
+LOCKS := requirements.lock requirements-dev.lock requirements-audit.lock requirements-delta.lock requirements-moto.lock requirements-gcs.lock requirements-docs.lock
 audit: $(AUDIT)/.installed ## Check the locked packages for known vulnerabilities; asks the advisories of PyPI
 	@for lock in $(LOCKS); do \
 		echo "audit: $$lock"; \
@@ -93,11 +95,11 @@ sbom: $(AUDIT)/.installed ## Write the bill of materials of requirements.lock, d
 	@$(AUDIT)/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --mc-type application \
 		--output-reproducible --output-format JSON --output-file dist/batchsync.cdx.json
 
-licences: $(VENV)/.installed-dev $(AUDIT)/.installed ## Write docs/licences.md from the lock files and the installed packages
-	@$(BIN)/python tools/licences.py $(AUDIT)/lib/python*/site-packages $(VENV)-moto/lib/python*/site-packages $(VENV)-gcs/lib/python*/site-packages
+licences: $(VENV)/.installed-dev $(AUDIT)/.installed $(VENV)-docs/.installed ## Write docs/licences.md from the lock files and the installed packages
+	@$(BIN)/python tools/licences.py $(AUDIT)/lib/python*/site-packages $(VENV)-moto/lib/python*/site-packages $(VENV)-gcs/lib/python*/site-packages $(VENV)-docs/lib/python*/site-packages
 
 clean: ## Remove everything built or installed here; state and results stay
-	@rm -rf $(VENV) $(AUDIT) $(VENV)-moto $(VENV)-gcs $(VENV)-azurite .venv-3.* build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(AUDIT) $(VENV)-moto $(VENV)-gcs $(VENV)-docs $(VENV)-azurite .venv-3.* build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find engine specs mocks tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:
@@ -125,4 +127,10 @@ $(AUDIT)/.installed: requirements-audit.lock | $(VENV)/.made
 	@echo "Installing the packages of requirements-audit.lock into $(AUDIT) (once; about 20 MB to download)."
 	@$(BIN)/python -m venv --clear $(AUDIT)
 	@$(AUDIT)/bin/python $(INSTALL) -r requirements-audit.lock
+	@touch $@
+
+$(VENV)-docs/.installed: requirements-docs.lock | $(VENV)/.made
+	@echo "Installing the packages of requirements-docs.lock into $(VENV)-docs (once; about 15 MB to download)."
+	@$(BIN)/python -m venv --clear $(VENV)-docs
+	@$(VENV)-docs/bin/python $(INSTALL) -r requirements-docs.lock
 	@touch $@

@@ -26,6 +26,7 @@ LOCKS = {
     "requirements-delta.lock": "read Delta tables",
     "requirements-moto.lock": "test with servers",
     "requirements-gcs.lock": "test with servers",
+    "requirements-docs.lock": "build the documentation site",
 }
 UNKNOWN = "UNKNOWN"
 
@@ -35,6 +36,7 @@ SPDX = {
     "Apache License 2.0": "Apache-2.0",
     "Apache License, Version 2.0": "Apache-2.0",
     "Apache Software License": "Apache-2.0",
+    "3-Clause BSD License": "BSD-3-Clause",
     "BSD 2-Clause License": "BSD-2-Clause",
     "ISC License (ISCL)": "ISC",
     "MIT License": "MIT",
@@ -57,7 +59,8 @@ HEADER = """\
 
 Written by `make licences` from `requirements.lock` (what users install), `requirements-dev.lock` (what the tests and
 linters need as well), `requirements-audit.lock` (the tools of `make audit` and `make sbom`), and
-`requirements-delta.lock`, `requirements-moto.lock` and `requirements-gcs.lock` (what `make test-servers` needs).
+`requirements-delta.lock`, `requirements-moto.lock` and `requirements-gcs.lock` (what `make test-servers` needs), and
+`requirements-docs.lock` (what builds the documentation site).
 batchsync itself is under Apache-2.0; none of these packages is contained in its distribution. `make test-servers` also
 installs the npm packages of Azurite, whose licences stand in `tools/azurite/package-lock.json`.
 

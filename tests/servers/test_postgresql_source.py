@@ -19,7 +19,7 @@ import pytest
 from batchsync.core.job import Source
 from batchsync.core.query import Database, Query, Server, Since
 from batchsync.data.row.open_source import open_source
-from batchsync.errors import SourceError, UnavailableError
+from batchsync.errors import SourceError, UnavailableError, UsageError
 from batchsync.source import check_database, describe_query, fetch, postgres_query
 from kit import postgresql
 
@@ -398,7 +398,7 @@ def test_bound_is_pushed_down_as_a_value(
 )
 def test_bound_needs_a_column_with_an_order(shop: Cluster, tmp_path: Path, column: str, message: str) -> None:
     query = _query(shop, "SELECT id, name FROM mart.guests", since=Since(column=column))
-    with pytest.raises(SourceError, match=re.escape(message)):
+    with pytest.raises(UsageError, match=re.escape(message)):
         fetch(_source(query), tmp_path / "into", since="1' OR true --")
 
 
