@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     )
 
     file: Path = Field(default=Path("jobs.yaml"), description="the jobs file")
-    state: Path | None = Field(default=None, description="the state folder; default: .batchsync beside the jobs file")
+    state: Path | None = Field(default=None, description="the state folder; default: .batchsync next to the jobs file")
     mocks: bool = Field(default=False, description="use the bundled mocks instead of the vendors")
     mocks_at: Path | None = Field(
         default=None, description="ready file of running mocks (`batchsync mocks serve`); implies `mocks`"

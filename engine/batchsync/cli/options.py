@@ -69,7 +69,7 @@ def declared(*, hidden: bool, outputs: Sequence[str] = OUTPUTS) -> list[click.Pa
         ),
         click.Option(
             ["--state"], type=click.Path(path_type=Path), metavar="FOLDER", hidden=hidden,
-            help="The state folder (BATCHSYNC_STATE; default: .batchsync beside the jobs file).",
+            help="The state folder (BATCHSYNC_STATE; default: .batchsync next to the jobs file).",
         ),
         click.Option(
             ["--env"], metavar="NAME", hidden=hidden,

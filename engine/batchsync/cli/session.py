@@ -214,7 +214,7 @@ def refuse_former_names(jobs_file: Path, environ: Mapping[str, str]) -> None:
     A variable that has no effect, or a state folder that is not read, would send every row again.
 
     Args:
-        jobs_file: Path of the jobs file; the former state folder is looked for beside it.
+        jobs_file: Path of the jobs file; the former state folder is looked for next to it.
         environ: Environment variables.
 
     Raises:
@@ -230,13 +230,13 @@ def refuse_former_names(jobs_file: Path, environ: Mapping[str, str]) -> None:
     if folder.exists():
         raise UsageError(
             f"{folder} is state of lading, which batchsync does not read: what it delivered would be sent again",
-            hint="finish its batches with lading, then move the folder away to start anew",
+            hint="finish its batches with lading, then move the folder away to begin again",
             name="usage.former_names",
         )
 
 
 def refuse_links(folder: Path) -> None:
-    """Refuse a state folder beside jobs.yaml that is a link, or has links: they may come with a checkout.
+    """Refuse a state folder next to jobs.yaml that is a link, or has links: they may come with a checkout.
 
     Args:
         folder: The state folder; it need not exist.

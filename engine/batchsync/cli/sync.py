@@ -200,7 +200,7 @@ def work(
 def _so_far(
     app: App, session: Session, contexts: Sequence[SelectedJob], last_runs: Mapping[str, str]
 ) -> Sequence[JobOutcome]:
-    """Return how far the jobs got. The journal is opened anew: the time limit may have interrupted a transaction.
+    """Return how far the jobs got. The journal is opened again: the time limit may have interrupted a transaction.
 
     Raises:
         UnavailableError: If no job was reached.

@@ -217,7 +217,7 @@ class Job:
         name: Name of the job.
         source: The source.
         connection: Name of the connection.
-        target: The keys beside `connection` in `target:` (schema, service, ...).
+        target: The keys besides `connection` in `target:` (schema, service, ...).
         mode: Mode of the vendor.
         record: Mapping of a source row to a record.
         spec_hash: Hash of everything that affects what is sent; comments and the schedule do not.

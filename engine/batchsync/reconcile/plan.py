@@ -351,7 +351,7 @@ def in_flight_manifests(context: JobContext, services: Services) -> list[str]:
 
 
 def _empty_private_dir(folder: Path) -> Path:
-    """Create the folder anew, empty and accessible to this user only."""
+    """Delete the folder and create it, empty and accessible to this user only."""
     shutil.rmtree(folder, ignore_errors=True)
     make_private(folder.parent)
     folder.mkdir(mode=0o700)

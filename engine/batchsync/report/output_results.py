@@ -263,7 +263,7 @@ RESULTS |= {"resume": RESULTS["sync"], "serve": RESULTS["sync"], "state show": R
 #: Commands whose result is a document of another format, described elsewhere.
 DOCUMENTS = frozenset({"schema"})
 
-#: Members of the lines of NDJSON beside `event` and `timestamp`, by event; several forms where commands differ.
+#: Members of the lines of NDJSON besides `event` and `timestamp`, by event; several forms where commands differ.
 EVENTS: dict[str, tuple[Members, ...]] = {
     "finished": (OBJECTS["envelope"],),
     "started": ({"command": ("text", "Name of the command."), "*": ("any", "Options of the command.")},),
