@@ -8,7 +8,7 @@ import sys
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, cast
 
-from batchsync.cli.streams import BrokenPipeSafeStream, is_terminal
+from batchsync.cli.streams import BrokenPipeSafeStream, is_terminal, to_stderr
 from batchsync.observers.dispatch import Dispatcher, installed_observers
 from batchsync.observers.log import LogObserver
 from batchsync.observers.ndjson import NdjsonObserver
@@ -70,9 +70,14 @@ def _observer(session: Session, displays: ExitStack, now: Callable[[], datetime]
         stream = cast("TextIO", BrokenPipeSafeStream(sys.stderr))
         shown = TerminalObserver.shown(stream, now, coloured=session.use_color(err=True))
         return displays.enter_context(shown)
-    return LogObserver(session.print_line, logging.WARNING if session.quiet else logging.INFO)
+    minimum = logging.WARNING if session.quiet else logging.INFO
+    if session.json_logs:
+        return LogObserver(to_stderr, minimum, as_json=True)
+    return LogObserver(session.print_line, minimum)
 
 
 def _is_display(session: Session) -> bool:
     """Return whether stderr supports cursor movement, and log lines were not requested."""
-    return is_terminal(err=True) and os.environ.get("TERM") not in ("dumb", None) and not session.options.verbose
+    if session.options.verbose or session.log_format:
+        return False
+    return is_terminal(err=True) and os.environ.get("TERM") not in ("dumb", None)

@@ -5,6 +5,7 @@ Heavy modules are imported on use, so that `--help` stays fast.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from contextlib import contextmanager, suppress
@@ -18,6 +19,7 @@ from batchsync.cli import streams
 from batchsync.cli.options import GlobalOptions
 from batchsync.errors import BatchsyncError, UsageError
 from batchsync.report.envelope import as_line
+from batchsync.report.log_entry import LogEntry
 from batchsync.util.path_fence import is_utf8
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from batchsync.settings import Settings
 
 _COLOURS = {"good": "green", "bad": "red", "warn": "yellow"}
+#: Levels of messages on stderr by their role; others are INFO.
+_LEVELS = {"bad": logging.ERROR, "warn": logging.WARNING}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +66,16 @@ class Session:
         """Whether progress is suppressed."""
         return bool(self.options.quiet)
 
+    @property
+    def log_format(self) -> str:
+        """Format of log lines; empty if none was chosen."""
+        return self.options.log_format or os.environ.get("BATCHSYNC_LOG_FORMAT", "")
+
+    @property
+    def json_logs(self) -> bool:
+        """Whether everything on stderr is lines of JSON."""
+        return self.log_format == "json"
+
     def settings(self) -> Settings:
         """Return the settings: flags first, then `BATCHSYNC_*` variables, then defaults.
 
@@ -76,7 +90,7 @@ class Session:
             raise UsageError(
                 "BATCHSYNC_ROOTS is empty", hint="name the folders that jobs may use, or unset it", name="usage.setting"
             )
-        values = {name: getattr(self.options, name) for name in ("file", "state", "mocks", "env")}
+        values = {name: getattr(self.options, name) for name in ("file", "state", "mocks", "env", "log_format")}
         values["jobs"] = self.options.jobs_folder
         try:
             settings = Settings(**{name: value for name, value in values.items() if value is not None})
@@ -169,8 +183,21 @@ class Session:
     def print_line(self, message: str, *, role: str = "") -> None:
         """Print a message to stderr."""
         message = self.options.with_global_options(message)
+        if self.json_logs:
+            self.print_entry("message", message.removeprefix("warning: "), _LEVELS.get(role, logging.INFO))
+            return
         styled = self.style_for(err=True)(message, role) if role else message
         streams.to_stderr(styled, color=self.use_color(err=True))
+
+    def print_entry(self, event: str, message: str, level: int) -> None:
+        """Write a line of JSON to stderr.
+
+        Args:
+            event: Kind of the line.
+            message: The text.
+            level: A level of the module `logging`.
+        """
+        streams.to_stderr(LogEntry(at=self.now(), level=level, event=event, message=message).json())
 
     def print_notice(self, message: str) -> None:
         """Print a message to stderr unless `--quiet` is set."""

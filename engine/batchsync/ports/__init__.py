@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         RunFinished,
         RunStarted,
         Size,
+        VendorCalled,
         Waiting,
     )
     from batchsync.ports.plan_rows import MovedKeys, PinnedRows, PlanRows
@@ -154,6 +155,7 @@ __all__ = [
     "TargetFacts",
     "TargetOption",
     "Vendor",
+    "VendorCalled",
     "VendorCatalog",
     "Violation",
     "Waiting",
@@ -204,6 +206,7 @@ _MODULES = {
         "RunFinished",
         "RunStarted",
         "Size",
+        "VendorCalled",
         "Waiting",
     },
     "plan_rows": {"MovedKeys", "PinnedRows", "PlanRows"},
