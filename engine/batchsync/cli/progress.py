@@ -8,6 +8,7 @@ import sys
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, cast
 
+from batchsync.cli.monitoring import traced
 from batchsync.cli.streams import BrokenPipeSafeStream, is_terminal, to_stderr
 from batchsync.observers.dispatch import Dispatcher, installed_observers
 from batchsync.observers.log import LogObserver
@@ -50,7 +51,8 @@ def running_app(
             session.print_line(f"warning: {message}", role="warn")
 
         own = _observer(session, displays, now, live=live)
-        app.events = Dispatcher([own, *also, *installed_observers(warn)], now=now, warn=warn)
+        traces = displays.enter_context(traced(os.environ))
+        app.events = Dispatcher([own, *also, *traces, *installed_observers(warn)], now=now, warn=warn)
         app.events.emit(CommandStarted(command=session.command, options=options))
         try:
             yield app

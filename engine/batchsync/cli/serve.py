@@ -9,6 +9,7 @@ import click
 
 from batchsync.cli.command import command
 from batchsync.cli.exits import print_failure, print_problems
+from batchsync.cli.monitoring import DEFAULT_ADDRESS, metrics_file, monitored_serve
 from batchsync.cli.outcomes import job_report
 from batchsync.cli.progress import running_app
 from batchsync.cli.reload import JobsReloader
@@ -26,7 +27,9 @@ from batchsync.schedule import due_tick, next_ticks
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+    from pathlib import Path
 
+    from batchsync.app import App
     from batchsync.core.guards import Budget
     from batchsync.core.job import Job, Schedule
     from batchsync.errors import BatchsyncError
@@ -53,7 +56,24 @@ class CronTicks:
 @command("serve", example="batchsync serve\nbatchsync serve --once    # from cron: do what is due, then end")
 @selectors
 @click.option("--once", is_flag=True, help="Run due jobs, follow open batches to their end, and exit.")
-def serve(session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], once: bool) -> Answer:
+@click.option(
+    "--metrics",
+    "metrics_at",
+    is_flag=False,
+    flag_value=DEFAULT_ADDRESS,
+    metavar="[HOST:PORT]",
+    help=f"Serve /metrics, /healthz and /readyz (default: {DEFAULT_ADDRESS}).",
+)
+@metrics_file
+def serve(
+    session: Session,
+    jobs: tuple[str, ...],
+    *,
+    exclude: tuple[str, ...],
+    once: bool,
+    metrics_at: str | None,
+    metrics_file: Path | None,
+) -> Answer:
     """Run jobs on their schedules, in the foreground.
 
     Each tick runs once, even across restarts; after downtime only the last missed tick runs. The ticks of a job count
@@ -65,6 +85,10 @@ def serve(session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], 
     job stays as it was. Batches in flight of a removed job are followed to their end. With --once the exit code is 8
     if a batch of these jobs needs attention, whether anything was due or not.
 
+    With --metrics, whoever reaches the address reads names of jobs and numbers; by default that is this machine only.
+    With --metrics-file, which needs --once, a cron line leaves metrics for node_exporter. Under systemd (Type=notify)
+    the service is ready when its jobs are loaded, and the watchdog gets signs of life while the loop turns.
+
     With the bundled mocks, time passes as it does at the vendors: a tick and the next poll are waited for. With --once,
     or BATCHSYNC_SKIP_POLL_WAIT=1, the clock of the mocks is advanced instead.
 
@@ -72,18 +96,35 @@ def serve(session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], 
         The outcomes with --once; otherwise it does not return.
 
     Raises:
-        UsageError: If no job has a schedule.
+        UsageError: If no job has a schedule, or --metrics-file comes without --once.
     """
+    if metrics_file is not None and not once:
+        raise UsageError(
+            "--metrics-file is written when the command ends, and `serve` without --once does not",
+            hint="serve metrics with --metrics, or add --once",
+        )
     done: list[JobReport] = []
     # A document of JSON would never end: outcomes and reloads are lines of JSON.
     reloads = NdjsonObserver(session.print_ndjson, only={JobsReloaded, JobsReloadFailed})
-    with running_app(session, live=False, also=[reloads] if session.output == "json" else [], jobs=list(jobs)) as app:
+    opened: list[App] = []
+    with (
+        monitored_serve(session, opened, address=metrics_at, file=metrics_file) as monitoring,
+        running_app(
+            session,
+            live=False,
+            also=[*([reloads] if session.output == "json" else []), *monitoring.observers],
+            jobs=list(jobs),
+        ) as app,
+    ):
+        opened.append(app)
         app.skips_waits = once
         names = chosen_jobs(session, app.deployment, jobs, exclude).names
         _require_schedule(app.jobs(names), selected=bool(jobs or exclude))
         choose = partial(known_jobs, session, words=jobs, exclude=exclude) if jobs or exclude else ()
         reloader = JobsReloader(app, choose, _ReloadListener(session, app.events), app.interrupts.wait)
         services = app.services(names)
+        reloader()
+        monitoring.ready(lambda: tuple(context.job for context in reloader.contexts))
 
         def on_outcome(outcome: JobOutcome) -> None:
             print_problems(outcome.error, session)

@@ -58,9 +58,7 @@ _RUN_STATES = {
 class LogObserver:
     """Observer that writes a line for each stage, batch change, first wait, and beginning and end of a run."""
 
-    def __init__(
-        self, write: Callable[[str], None], minimum: int = logging.INFO, *, as_json: bool = False
-    ) -> None:
+    def __init__(self, write: Callable[[str], None], minimum: int = logging.INFO, *, as_json: bool = False) -> None:
         """Create the observer.
 
         Args:

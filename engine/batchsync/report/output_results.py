@@ -269,10 +269,10 @@ EVENTS: dict[str, tuple[Members, ...]] = {
     "started": ({"command": ("text", "Name of the command."), "*": ("any", "Options of the command.")},),
     "jobs_reloaded": ({"jobs": ("[text]", "Changed jobs."), "removed": ("[text]", "Removed jobs.")},),
     "jobs_reload_failed": (
-        {"error": ("text", "What is wrong."), "job": ("text?", "The job; null for the whole file.")},
+        {"error": ("failure", "What is wrong."), "job": ("text?", "The job; null for the whole file.")},
     ),
     "waiting": ({"until": ("time", "When the next step is due.")},),
-    "batch_changed": (OBJECTS["batch"],),
+    "batch_changed": ({name: member for name, member in OBJECTS["batch"].items() if name != "next?"},),
     "clock_differs": (
         {
             "job": JOB,
