@@ -73,7 +73,7 @@ class Durations:
 
 
 class StageTimer:
-    """Durations of stages. A stage begins with the event of its job before its first progress."""
+    """Durations of stages. Each begins with the last event of its job before its first progress."""
 
     def __init__(self) -> None:
         """Create a timer without stages."""
@@ -94,8 +94,8 @@ class StageTimer:
             current.last = at
         elif stage or isinstance(event, RunStarted | GuardTripped | RunFinished | JobFinished):
             if current is not None:
-                # Files are written beside batches in flight: that stage ends with its last file.
-                end = current.last if current.stage == "stage" else at
+                # A plan is made after the last rows were compared; files are written beside batches in flight.
+                end = at if current.stage == "compare" and not stage else current.last
                 found = job, current.stage, max((end - current.begun).total_seconds(), 0.0)
                 del self._open[job]
             if stage:

@@ -61,7 +61,8 @@ NEXT_TICK = Metric(
     "batchsync_next_tick_timestamp_seconds",
     "gauge",
     ("job",),
-    "When the schedule fires next; missing for a job without schedule and for a suspended one.",
+    "When the schedule fires next after the last tick that was begun: in the past if a tick is late. Missing for a job "
+    "without schedule and for a suspended one.",
 )
 SUSPENDED = Metric("batchsync_job_suspended", "gauge", ("job",), "1 if jobs.yaml suspends the job, else 0.")
 EXIT_CODE = Metric("batchsync_job_exit_code", "gauge", ("job",), "Exit code with which the job ended last.")

@@ -27,7 +27,7 @@ from batchsync.ports import JobFinished, JobsReloaded, JobsReloadFailed, VendorC
 from batchsync.schedule import next_ticks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -128,7 +128,7 @@ class MetricsObserver:
                 *_of_totals(remembered),
                 *(_of_books(books, jobs) if books is not None else ()),
                 *_of_memory(remembered),
-                *_of_jobs(jobs, self._now()),
+                *_of_jobs(jobs, books.ticks if books is not None else {}, self._now()),
                 *self._of_process(is_readable=books is not None),
                 *_of_durations(metrics.CALL_DURATION, remembered.calls),
                 *_of_durations(metrics.STAGE_DURATION, remembered.stages),
@@ -207,13 +207,13 @@ def _of_memory(remembered: Remembered) -> Iterator[Family]:
     yield _gauge(metrics.FINISHED, _by_job({job: at for job, (_, at) in remembered.ends.items()}))
 
 
-def _of_jobs(jobs: Sequence[Job], now: datetime) -> Iterator[Family]:
-    """Yield the gauges of the active jobs."""
+def _of_jobs(jobs: Sequence[Job], begun: Mapping[str, datetime], now: datetime) -> Iterator[Family]:
+    """Yield the gauges of the active jobs; a tick that was not begun is in the past."""
     ticks = {
         job.name: tick.timestamp()
         for job in jobs
         if (schedule := job.effective_schedule) is not None
-        for tick in next_ticks(schedule, now, 1)
+        for tick in next_ticks(schedule, begun.get(job.name, now), 1)
     }
     yield _gauge(metrics.NEXT_TICK, _by_job(ticks))
     yield _gauge(metrics.SUSPENDED, _by_job({job.name: float(job.suspend) for job in jobs}))

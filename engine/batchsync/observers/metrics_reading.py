@@ -36,6 +36,7 @@ class Books:
         unresolved: Rows of unknown outcome by job.
         awaiting: Jobs whose newest run awaits approval.
         settled: When a run was settled last, by job.
+        ticks: The last tick that was begun, of declared jobs with a schedule.
         size: Size of the journal in bytes.
     """
 
@@ -44,6 +45,7 @@ class Books:
     unresolved: Mapping[str, int] = field(default_factory=dict)
     awaiting: frozenset[str] = frozenset()
     settled: Mapping[str, datetime] = field(default_factory=dict)
+    ticks: Mapping[str, datetime] = field(default_factory=dict)
     size: int = 0
 
 
@@ -91,6 +93,11 @@ def read_books(state: Path, declared: Sequence[Job], remembered: Remembered) -> 
             },
             awaiting=frozenset(job for job, run in last.items() if run.state is RunState.AWAITING_APPROVAL),
             settled=journal.last_settlements(),
+            ticks={
+                job.name: tick
+                for job in declared
+                if job.schedule is not None and (tick := journal.last_tick(job.name)) is not None
+            },
             size=sum(size for _, size in journal_marks(state)),
         )
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from io import StringIO
 from socket import AF_INET6
+from socketserver import TCPServer
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -46,7 +47,17 @@ class _Handler(WSGIRequestHandler):
         return str(self.client_address[0])
 
 
-class _ServerOfSix(ThreadingWSGIServer):
+class _Server(ThreadingWSGIServer):
+    """Server that asks for no name of its address, which may take long."""
+
+    def server_bind(self) -> None:
+        """Bind the socket."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
+
+class _ServerOfSix(_Server):
     """Server at an address of IPv6."""
 
     address_family = AF_INET6
@@ -100,7 +111,7 @@ def serving(
     Raises:
         UnavailableError: If the address cannot be used.
     """
-    kind = _ServerOfSix if ":" in host else ThreadingWSGIServer
+    kind = _ServerOfSix if ":" in host else _Server
     try:
         server = make_server(host, port, metrics_app(documents, checks), kind, _Handler)
     except OSError as error:
