@@ -1,4 +1,4 @@
-"""Traces of a real run, received by a real server that decodes OTLP: spans of run, batches and calls, without secrets."""
+"""Traces of a real run, received by a server that decodes OTLP: spans of run, batches and calls, without secrets."""
 
 from __future__ import annotations
 

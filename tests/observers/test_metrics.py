@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from batchsync.errors import ExitCode
 from batchsync.observers.durations import Durations, StageTimer
 from batchsync.observers.metric_definitions import BUCKETS, METRICS
 from batchsync.observers.metrics import MetricsObserver
@@ -153,7 +154,7 @@ def exposed(observer: MetricsObserver) -> str:
 
 
 def test_every_metric_is_defined_and_every_definition_is_exposed(observer: MetricsObserver) -> None:
-    observer.observe(JobFinished(job="a", exit_code=0, message=""), NOW)  # type: ignore[arg-type]  # an int will do
+    observer.observe(JobFinished(job="a", exit_code=ExitCode.DONE, message=""), NOW)
     families: dict[str, Metric] = {item.name: item for item in text_string_to_metric_families(exposed(observer))}
 
     defined = {item.name.removesuffix("_total") if item.kind == "counter" else item.name: item for item in METRICS}
@@ -237,7 +238,7 @@ def test_stages_last_from_the_event_before_them_to_their_last_progress() -> None
         (5, Progress(job="a", stage="compare", done=2, unit="rows")),
         (8, Progress(job="a", stage="stage", done=1, unit="records")),
         (9, Progress(job="a", stage="stage", done=2, unit="records")),
-        (99, JobFinished(job="a", exit_code=0, message="")),  # type: ignore[arg-type]  # an int will do
+        (99, JobFinished(job="a", exit_code=ExitCode.DONE, message="")),
     )
     for second, event in events:
         assert not isinstance(event, RunFinished)

@@ -35,7 +35,7 @@ class _Handler(WSGIRequestHandler):
 
     timeout = _CLIENT_TIMEOUT
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - signature of http.server
+    def log_message(self, *_args: object, **_kwargs: object) -> None:
         """Write nothing."""
 
     def get_stderr(self) -> StringIO:

@@ -14,7 +14,7 @@ from time import CLOCK_MONOTONIC, clock_gettime_ns
 from typing import TYPE_CHECKING
 
 from batchsync.ports import JobsReloaded, JobsReloadFailed, NeedsAttention, RunStarted, Waiting
-from batchsync.report.text_format import iso
+from batchsync.report.text_format import format_duration, iso
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -62,7 +62,7 @@ class SystemdNotifier:
         """Tell that jobs are loaded and run from now on."""
         self._send(f"READY=1\nSTATUS=serving {jobs} jobs")
 
-    def observe(self, event: RunEvent, at: datetime) -> None:  # noqa: ARG002 - signature of observers
+    def observe(self, event: RunEvent, at: datetime) -> None:
         """Tell the manager of reloads, and set the status line.
 
         Args:
@@ -76,7 +76,7 @@ class SystemdNotifier:
                 self._reloaded("the changed jobs file cannot be used")
             case Waiting(until=until):
                 attention = f"; {self._attention} batches needed attention" if self._attention else ""
-                self._send(f"STATUS=waiting until {iso(until)}{attention}")
+                self._send(f"STATUS=waiting {format_duration(until - at)}, until {iso(until)}{attention}")
             case RunStarted(run=run):
                 self._send(f"STATUS=run {run} started")
             case NeedsAttention(batch=batch):
@@ -113,7 +113,7 @@ def notifier(environ: Mapping[str, str], is_healthy: Callable[[], bool]) -> Syst
         is_healthy: Returns whether the loop turns.
     """
     address = environ.get("NOTIFY_SOCKET", "")
-    if not address.startswith(("/", "@")) or len(address) < 2:  # noqa: PLR2004 - a prefix and a name
+    if not address.startswith(("/", "@")) or not address[1:]:
         return None
     own = environ.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
     microseconds = environ.get("WATCHDOG_USEC", "")

@@ -73,7 +73,7 @@ class TraceObserver:
     def end(self) -> None:
         """End all spans, as unfinished: the next process continues the runs."""
         for span in (*self._batches.values(), *self._runs.values()):
-            span.set_attribute("batchsync.unfinished", True)  # noqa: FBT003 - signature of the SDK
+            span.set_attributes({"batchsync.unfinished": True})
             span.end(self._at)
         self._batches, self._runs = {}, {}
 
