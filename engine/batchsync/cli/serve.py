@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from batchsync.cli.command import command
 from batchsync.cli.exits import print_failure, print_problems
 from batchsync.cli.outcomes import job_report
+from batchsync.cli.page import PageOptions, page_loop, page_options
 from batchsync.cli.progress import running_app
 from batchsync.cli.reload import JobsReloader
 from batchsync.cli.selection import chosen_jobs, known_jobs, selectors
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from batchsync.core.guards import Budget
     from batchsync.core.job import Job, Schedule
     from batchsync.errors import BatchsyncError
-    from batchsync.ports import EventSink
+    from batchsync.ports import EventSink, Observer
     from batchsync.reconcile.services import SelectedJob
     from batchsync.reconcile.sync import JobOutcome
 
@@ -53,7 +55,10 @@ class CronTicks:
 @command("serve", example="batchsync serve\nbatchsync serve --once    # from cron: do what is due, then end")
 @selectors
 @click.option("--once", is_flag=True, help="Run due jobs, follow open batches to their end, and exit.")
-def serve(session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], once: bool) -> Answer:
+@page_options
+def serve(
+    session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], once: bool, **page: Unpack[PageOptions]
+) -> Answer:
     """Run jobs on their schedules, in the foreground.
 
     Each tick runs once, even across restarts; after downtime only the last missed tick runs. The ticks of a job count
@@ -68,16 +73,25 @@ def serve(session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], 
     With the bundled mocks, time passes as it does at the vendors: a tick and the next poll are waited for. With --once,
     or BATCHSYNC_SKIP_POLL_WAIT=1, the clock of the mocks is advanced instead.
 
+    --page serves a page that shows jobs, runs and rejects, and on which plans are approved (docs/page.md).
+
     Returns:
         The outcomes with --once; otherwise it does not return.
 
     Raises:
-        UsageError: If no job has a schedule.
+        UsageError: If no job has a schedule, or options of the page contradict each other.
     """
+    if once and page["page"] is not None:
+        raise UsageError("--once ends before a page could be read", hint="leave out one of the two", name="usage.page")
     done: list[JobReport] = []
+    loop = page_loop(session, **page)
     # A document of JSON would never end: outcomes and reloads are lines of JSON.
     reloads = NdjsonObserver(session.print_ndjson, only={JobsReloaded, JobsReloadFailed})
-    with running_app(session, live=False, also=[reloads] if session.output == "json" else [], jobs=list(jobs)) as app:
+    also: list[Observer] = [
+        *([reloads] if session.output == "json" else []),
+        *([loop.live] if loop is not None else []),
+    ]
+    with running_app(session, live=False, also=also, jobs=list(jobs)) as app, ExitStack() as served:
         app.skips_waits = once
         names = chosen_jobs(session, app.deployment, jobs, exclude).names
         _require_schedule(app.jobs(names), selected=bool(jobs or exclude))
@@ -93,7 +107,9 @@ def serve(session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], 
             else:
                 _print(report, session)
 
-        serve_jobs(reloader, services, CronTicks(), on_outcome=on_outcome, once=once)
+        if loop is not None:
+            served.enter_context(loop.serving(app, reloader, services, on_outcome))
+        serve_jobs(reloader, services, CronTicks(), on_outcome=on_outcome, once=once, controls=loop)
         # If nothing ran, jobs were loaded once, and at least one has a schedule.
         report = OutcomeReport(jobs=tuple(done), idle="" if done else _idle(reloader.contexts, services.clock.now()))
         codes = [outcome.exit_code for outcome in done]
