@@ -209,6 +209,7 @@ class PageLoop:
         Raises:
             UnavailableError: If the address cannot be used.
         """
+        reloader()  # pages of the first moment show all jobs
         self._part = _Running(app, reloader, services, on_outcome)
 
         def warn(message: str) -> None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 RUNS, DAYS = 20, 30
 #: Waiting batches that the page of a job lists.
 BATCHES = 50
+#: Seconds from which durations are shown in minutes.
+_IN_MINUTES = 300
 #: Runs in one query.
 _AT_ONCE = 200
 
@@ -194,6 +196,7 @@ class JobPage:
     Attributes:
         view: The job.
         runs: Its newest runs, newest first.
+        version: Number of the newest event of its batches that wait for a person; the form to retry them carries it.
         parked: Its batches that wait for a person or have rows of unknown outcome, oldest first, at most `BATCHES`.
         groups: Rejects of its newest run by reason.
         plots: Rows, rejects and duration by day.
@@ -201,6 +204,7 @@ class JobPage:
 
     view: JobView
     runs: tuple[RunView, ...]
+    version: int
     parked: tuple[Batch, ...]
     groups: tuple[RejectGroup, ...]
     plots: tuple[Plot, ...]
@@ -213,11 +217,13 @@ def job_page(journal: Journal, name: str, deployed: Deployed) -> JobPage | None:
     (view,) = job_views(journal, [name], deployed)
     runs = run_views(journal, journal.history(name, RUNS), deployed.budgets)
     waiting = [item for item in journal.open_batches(name) if item.phase is Phase.NEEDS_ATTENTION]
+    version = max((journal.last_event(item.id) for item in waiting), default=0)
     if deployed.unresolved.by_job(journal).get(name):
         waiting += journal.with_unknown_rows(name)
     return JobPage(
         view=view,
         runs=tuple(runs.values()),
+        version=version,
         parked=tuple(waiting[:BATCHES]),
         groups=journal.reject_groups(name, view.last.run.id) if view.last else (),
         plots=plots_of(journal.days(_first_day(deployed.now, DAYS), name), deployed.now, DAYS),
@@ -248,9 +254,10 @@ def plots_of(found: Sequence[DayOfRuns], now: datetime, days: int) -> tuple[Plot
     rejected = [float(row.outcomes[RowOutcome.REJECTED]) for row in rows]
     unknown = [float(row.outcomes[RowOutcome.UNKNOWN]) for row in rows]
     invalid = [float(row.invalid) for row in rows]
-    lasted = [row.seconds / row.runs / 60 if row.runs else 0.0 for row in rows]
+    lasted = [row.seconds / row.runs if row.runs else 0.0 for row in rows]
+    unit, of_seconds = ("minutes", 60) if max(lasted) > _IN_MINUTES else ("seconds", 1)
     return (
         plot("Records sent", "", names, {"accepted": accepted, "rejected": rejected, "unknown": unknown}),
         plot("Rejects", "", names, {"rejected": rejected, "invalid": invalid, "unknown": unknown}),
-        plot("Mean duration of a run", "minutes", names, {"duration": lasted}),
+        plot("Mean duration of a run", unit, names, {"duration": [seconds / of_seconds for seconds in lasted]}),
     )

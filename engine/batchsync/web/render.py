@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from batchsync.report.text_format import escape_controls, format_duration, format_relative, iso, moment, size
+from batchsync.report.text_format import escape_controls, format_duration, format_relative, iso, moment, pluralize, size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,12 +27,14 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
     made.filters |= {
         "moment": moment,
         "iso": iso,
         "size": size,
         "number": lambda number: f"{number:,}",
+        "counted": pluralize,
         "text": escape_controls,
         "css": lambda name: str(name).replace(" ", "_"),
         "spaced": _spaced,

@@ -23,6 +23,7 @@
   };
 
   const listen = () => {
+    state.textContent = "connecting";
     const source = new EventSource("/events");
     source.addEventListener("open", () => {
       state.textContent = "live";
@@ -36,7 +37,10 @@
       // A browser gives up after an answer that is no stream, such as that of a server that starts again.
       if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
     });
-    source.addEventListener("changed", refresh);
+    source.addEventListener("changed", () => {
+      progress.textContent = "";
+      refresh();
+    });
     source.addEventListener("reload", refresh);
     source.addEventListener("progress", (event) => {
       progress.textContent = JSON.parse(event.data).text;
@@ -49,7 +53,7 @@
   document.body.addEventListener("htmx:beforeSwap", (event) => {
     opened = [...document.querySelectorAll("#live details[open][id]")].map((item) => item.id);
     const next = new DOMParser().parseFromString(event.detail.xhr.responseText, "text/html");
-    const forms = (root) => [...root.querySelectorAll("form.act")].map((form) => form.getAttribute("action") + (form.elements?.version?.value ?? "")).join();
+    const forms = (root) => [...root.querySelectorAll("form.act")].map((form) => form.getAttribute("action") + (form.elements.version?.value ?? "")).join();
     if (next.getElementById("live") && forms(next) !== forms(document)) {
       if (isBeingEdited()) stale.hidden = false;
       else location.reload();
