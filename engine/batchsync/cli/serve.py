@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
@@ -11,6 +12,7 @@ from batchsync.cli.command import command
 from batchsync.cli.exits import print_failure, print_problems
 from batchsync.cli.monitoring import DEFAULT_ADDRESS, metrics_file, monitored_serve
 from batchsync.cli.outcomes import job_report
+from batchsync.cli.page import PageOptions, page_loop, page_options
 from batchsync.cli.progress import running_app
 from batchsync.cli.reload import JobsReloader
 from batchsync.cli.selection import chosen_jobs, known_jobs, selectors
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from batchsync.core.guards import Budget
     from batchsync.core.job import Job, Schedule
     from batchsync.errors import BatchsyncError
-    from batchsync.ports import EventSink
+    from batchsync.ports import EventSink, Observer
     from batchsync.reconcile.services import SelectedJob
     from batchsync.reconcile.sync import JobOutcome
 
@@ -65,6 +67,7 @@ class CronTicks:
     help=f"Serve /metrics, /healthz and /readyz (default: {DEFAULT_ADDRESS}).",
 )
 @metrics_file
+@page_options
 def serve(
     session: Session,
     jobs: tuple[str, ...],
@@ -73,6 +76,7 @@ def serve(
     once: bool,
     metrics_at: str | None,
     metrics_file: Path | None,
+    **page: Unpack[PageOptions],
 ) -> Answer:
     """Run jobs on their schedules, in the foreground.
 
@@ -92,29 +96,35 @@ def serve(
     With the bundled mocks, time passes as it does at the vendors: a tick and the next poll are waited for. With --once,
     or BATCHSYNC_SKIP_POLL_WAIT=1, the clock of the mocks is advanced instead.
 
+    --page serves a page that shows jobs, runs and rejects, and on which plans are approved (docs/page.md).
+
     Returns:
         The outcomes with --once; otherwise it does not return.
 
     Raises:
-        UsageError: If no job has a schedule, or --metrics-file comes without --once.
+        UsageError: If no job has a schedule, --metrics-file comes without --once, or options of the page contradict
+            each other.
     """
     if metrics_file is not None and not once:
         raise UsageError(
             "--metrics-file is written when the command ends, and `serve` without --once does not",
             hint="serve metrics with --metrics, or add --once",
         )
+    if once and page["page"] is not None:
+        raise UsageError("--once ends before a page could be read", hint="leave out one of the two", name="usage.page")
     done: list[JobReport] = []
+    loop = page_loop(session, **page)
     # A document of JSON would never end: outcomes and reloads are lines of JSON.
     reloads = NdjsonObserver(session.print_ndjson, only={JobsReloaded, JobsReloadFailed})
     opened: list[App] = []
+    also: list[Observer] = [
+        *([reloads] if session.output == "json" else []),
+        *([loop.live] if loop is not None else []),
+    ]
     with (
         monitored_serve(session, opened, address=metrics_at, file=metrics_file) as monitoring,
-        running_app(
-            session,
-            live=False,
-            also=[*([reloads] if session.output == "json" else []), *monitoring.observers],
-            jobs=list(jobs),
-        ) as app,
+        running_app(session, live=False, also=[*also, *monitoring.observers], jobs=list(jobs)) as app,
+        ExitStack() as served,
     ):
         opened.append(app)
         app.skips_waits = once
@@ -134,7 +144,9 @@ def serve(
             else:
                 _print(report, session)
 
-        serve_jobs(reloader, services, CronTicks(), on_outcome=on_outcome, once=once)
+        if loop is not None:
+            served.enter_context(loop.serving(app, reloader, services, on_outcome, monitoring.documents))
+        serve_jobs(reloader, services, CronTicks(), on_outcome=on_outcome, once=once, controls=loop)
         # If nothing ran, jobs were loaded once, and at least one has a schedule.
         report = OutcomeReport(jobs=tuple(done), idle="" if done else _idle(reloader.contexts, services.clock.now()))
         codes = [outcome.exit_code for outcome in done]

@@ -56,6 +56,25 @@ class Ticks(Protocol):
         ...
 
 
+class Controls(Protocol):
+    """What the process asks of the loop while it runs, such as by the page."""
+
+    def take(self, contexts: Sequence[SelectedJob]) -> Collection[str]:
+        """Perform what was asked for since the last pass; called at the beginning of each.
+
+        Args:
+            contexts: The active jobs.
+
+        Returns:
+            Names of jobs that are to run now, whatever their schedule says.
+        """
+        ...
+
+    def rest(self, duration: timedelta) -> None:
+        """Wait; the wait ends early if something is asked for."""
+        ...
+
+
 def serve(
     load_contexts: Callable[[], Sequence[SelectedJob]],
     services: Services,
@@ -63,6 +82,7 @@ def serve(
     *,
     on_outcome: Callable[[JobOutcome], None],
     once: bool = False,
+    controls: Controls | None = None,
 ) -> None:
     """Run until interrupted; with `once`, do what is due now and return.
 
@@ -74,6 +94,7 @@ def serve(
         ticks: Source of schedule ticks.
         on_outcome: Called with the outcome of each run.
         once: Whether to return after one pass.
+        controls: What the process asks of the loop; None for nothing.
 
     Raises:
         BatchsyncError: If the journal fails.
@@ -81,6 +102,8 @@ def serve(
     reporter = _OutcomeReporter(on_outcome)
     while True:
         contexts, attempted = load_contexts(), set[str]()
+        if controls is not None:
+            _run_asked(controls.take(contexts), contexts, services, reporter)
         while due := next(
             (pair for pair in _due(contexts, services, ticks) if pair[0].job.name not in attempted), None
         ):
@@ -102,7 +125,18 @@ def serve(
             return
         until = _wake(_able(contexts), services, ticks, failed)
         services.events.emit(Waiting(until=until))
-        services.clock.sleep(until - services.clock.now())
+        rest = services.clock.sleep if controls is None else controls.rest
+        rest(until - services.clock.now())
+
+
+def _run_asked(
+    asked: Collection[str], contexts: Sequence[SelectedJob], services: Services, reporter: _OutcomeReporter
+) -> None:
+    """Run jobs now that were asked for, and report their outcomes."""
+    for context in contexts:
+        if context.job.name in asked:
+            for outcome in sync([context], services, _AT_ONCE, NewRunRequest(peers=_able(contexts))):
+                reporter.report(outcome)
 
 
 def _able(contexts: Sequence[SelectedJob]) -> list[JobContext]:
