@@ -15,6 +15,7 @@ from batchsync.observers.alert_facts import Schedules, WatchedJob
 from batchsync.observers.alert_worker import AlertWorker, Origin
 from batchsync.observers.alerts import AlertObserver
 from batchsync.observers.delivery import Secrets
+from batchsync.ports import Waiting
 from batchsync.schedule import next_ticks
 from batchsync.util.files import read_secret
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from batchsync.core.alert_channels import AlertSettings, AnyChannel
     from batchsync.core.deployment import Deployment
     from batchsync.core.job import Schedule
+    from batchsync.ports import RunEvent
 
 
 def channel_secrets(channel: AnyChannel) -> Secrets:
@@ -60,10 +62,9 @@ def _resolved(name: str, references: dict[str, str], proxy: str) -> Secrets:
 
 
 class Alerting:
-    """Alerts of a command that runs jobs. Context manager; the end of the block lets them be sent, for a few seconds.
+    """Alerts of a command that runs jobs, an observer of its events.
 
-    Attributes:
-        observer: Receives the events of the command.
+    Context manager; the end of the block lets them be sent, for a few seconds.
     """
 
     def __init__(self, session: Session) -> None:
@@ -73,7 +74,7 @@ class Alerting:
             session: The command's session, which prints what could not be delivered.
         """
         self._session = session
-        self.observer = AlertObserver()
+        self._observer = AlertObserver()
 
     def begin(self, app: App, *, served: Collection[str] | None = (), once: bool = True) -> None:
         """Begin to evaluate and deliver, if jobs.yaml says where to.
@@ -94,12 +95,23 @@ class Alerting:
         origin = Origin(
             open_journal=partial(open_anchored, state, chosen.anchors_folder),
             schedules=Schedules(None if served is None else frozenset(served), _following, partial(is_held, state)),
-            means=Means(secrets=channel_secrets, ping=ping_secrets, only_local=chosen.mocks, warn=self.observer.warn),
+            means=Means(secrets=channel_secrets, ping=ping_secrets, only_local=chosen.mocks, warn=self._observer.warn),
             now=now,
             once=once,
         )
-        worker = AlertWorker(self.observer, origin)
-        self.observer.start(lambda: _watch(app.deployment, chosen.env or ""), worker.run)
+        worker = AlertWorker(self._observer, origin)
+        self._observer.start(lambda: _watch(app.deployment, chosen.env or ""), worker.run)
+
+    def observe(self, event: RunEvent, at: datetime) -> None:
+        """Note what an event says; while nothing is due, print what could not be delivered.
+
+        Args:
+            event: The event.
+            at: When it was emitted.
+        """
+        self._observer.observe(event, at)
+        if isinstance(event, Waiting):
+            self._print_warnings()
 
     def __enter__(self) -> Self:
         """Return the alerts."""
@@ -107,12 +119,12 @@ class Alerting:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Evaluate and deliver for the last time, and print what failed."""
-        self.observer.close(failed=kind is not None)
-        self.print_warnings()
+        self._observer.close(failed=kind is not None)
+        self._print_warnings()
 
-    def print_warnings(self) -> None:
+    def _print_warnings(self) -> None:
         """Print what could not be delivered so far."""
-        for warning in self.observer.warnings():
+        for warning in self._observer.warnings():
             self._session.print_line(f"warning: {warning}", role="warn")
 
 

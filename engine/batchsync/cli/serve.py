@@ -120,7 +120,7 @@ def serve(
     opened: list[App] = []
     alerts = Alerting(session)
     also: list[Observer] = [
-        alerts.observer,
+        alerts,
         *([reloads] if session.output == "json" else []),
         *([loop.live] if loop is not None else []),
     ]

@@ -192,7 +192,7 @@ def work(
     alerts = Alerting(session)
     with (
         metrics_written(session, opened, metrics_file) as observers,
-        running_app(session, also=[alerts.observer, *observers], jobs=list(words[0])) as app,
+        running_app(session, also=[alerts, *observers], jobs=list(words[0])) as app,
         alerts,
     ):
         opened.append(app)
