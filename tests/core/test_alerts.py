@@ -1,4 +1,4 @@
-"""Alerts on transitions: which condition begins and ends by which facts, each told once."""
+"""Alerts on transitions: which condition begins and ends by which facts, each reported once."""
 
 from __future__ import annotations
 
@@ -229,12 +229,12 @@ FACTS = st.builds(
 
 
 class Alternation(RuleBasedStateMachine):
-    """Whatever happens, each condition alternates between begun and ended, and each transition is told once."""
+    """Whatever happens, each condition alternates between begun and ended, and each transition is reported once."""
 
     def __init__(self) -> None:
         super().__init__()
         self.states: States = {}
-        self.told: dict[Condition, bool] = {}
+        self.reported: dict[Condition, bool] = {}
         self.ids: list[str] = []
         self.now = NOW
 
@@ -243,8 +243,8 @@ class Alternation(RuleBasedStateMachine):
         self.now += MINUTE
         found = evaluate(self.states, facts, self.now, LATE)
         for item in found.alerts:
-            assert self.told.get(item.condition, False) == item.recovered
-            self.told[item.condition] = not item.recovered
+            assert self.reported.get(item.condition, False) == item.recovered
+            self.reported[item.condition] = not item.recovered
             self.ids.append(item.id)
         self.states = found.states
 
@@ -255,9 +255,9 @@ class Alternation(RuleBasedStateMachine):
         assert (again.alerts, again.states) == ((), self.states)
 
     @invariant()
-    def told_is_what_holds(self) -> None:
+    def reported_conditions_hold(self) -> None:
         holding = {cause.condition for cause in self.states}
-        assert {condition for condition, began in self.told.items() if began} == holding
+        assert {condition for condition, began in self.reported.items() if began} == holding
         assert len(self.ids) == len(set(self.ids))
 
 

@@ -73,7 +73,7 @@ def receiver(deployment: Deployment, httpserver: HTTPServer, monkeypatch: pytest
     return found
 
 
-def test_failure_and_recovery_of_commands_from_cron_are_told_once(deployment: Deployment, receiver: Receiver) -> None:
+def test_failure_and_recovery_of_commands_from_cron_are_reported_once(deployment: Deployment, receiver: Receiver) -> None:
     source = deployment.folder / "guests.csv"
     content = source.read_text(encoding="utf-8")
     source.write_text('id,name,email\n"G1,unbalanced zubizarreta,x@example.com\n', encoding="utf-8")
@@ -94,7 +94,7 @@ def test_failure_and_recovery_of_commands_from_cron_are_told_once(deployment: De
     assert receiver.pings() == ["/start", "/fail", "/start", "/fail", "/start", "", "/start", ""]
 
 
-def test_held_run_is_told_until_it_is_approved(deployment: Deployment, receiver: Receiver) -> None:
+def test_held_run_is_reported_until_it_is_approved(deployment: Deployment, receiver: Receiver) -> None:
     deployment.run("sync")
     source = deployment.folder / "guests.csv"
     lines = source.read_text(encoding="utf-8").splitlines()
@@ -147,7 +147,7 @@ def test_missing_secret_of_a_channel_stops_nothing(
     assert 'credential "ping" of connection "alerts": CHECK_URL is not set' in deployment.shown()
 
 
-def test_attention_is_told_without_words_of_the_vendor(deployment: Deployment, receiver: Receiver) -> None:
+def test_attention_is_reported_without_words_of_the_vendor(deployment: Deployment, receiver: Receiver) -> None:
     words = "guest7@example.com"
     deployment.mocks.arm(
         Fault(kind="status", vendor=CDP, method="GET", path=r"^/v2/batches/inspect/.", status=400, text=words, times=0)

@@ -64,7 +64,7 @@ def test_json_webhook_is_signed_as_standard_webhooks_are(httpserver: HTTPServer)
         send(HOOK, Secrets(values={"url": httpserver.url_for("/hook"), "secret": "whsec_?"}), MESSAGE, NOW)
 
 
-def test_slack_text_mentions_nobody_and_teams_gets_a_card() -> None:
+def test_slack_text_mentions_no_person_and_teams_gets_a_card() -> None:
     text = shaped("slack", MESSAGE)["text"]
     assert text.startswith("*batchsync: guests &lt;!channel&gt; is late*\nreason: a &amp; b\n")
     (attachment,) = shaped("teams", MESSAGE)["attachments"]

@@ -27,7 +27,7 @@ class Condition(StrEnum):
 
     @property
     def words(self) -> str:
-        """What is said of a job in this condition."""
+        """Predicate of a job in this condition."""
         return _WORDS[self]
 
 

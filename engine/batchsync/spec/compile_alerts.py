@@ -40,8 +40,8 @@ _PORTS = {"starttls": 587, "implicit": 465, "none": 25}
 _PLACEHOLDERS: dict[str, Any] = {
     "webhook": "json",
     "url": "${URL}",
-    "email": ["nobody@example.com"],
-    "sender": "nobody@example.com",
+    "email": ["name@example.com"],
+    "sender": "name@example.com",
     "host": "localhost",
     "apprise": ["${URL}"],
 }

@@ -302,7 +302,7 @@ class DocumentModel(Strict):
     alerts: AlertsModel = Field(
         default_factory=AlertsModel,
         title="Alerts",
-        description="Where it is told that jobs fail, wait, are late, and recover.",
+        description="Where alerts are sent when jobs fail, wait, are late, and recover.",
         examples=[{"channels": {"ops": {"webhook": "slack", "url": "${SLACK_WEBHOOK}"}}}],
     )
     retention: RetentionModel = Field(

@@ -118,7 +118,7 @@ def kind_of_channel(value: Any) -> str:
 
 
 class AlertsModel(Strict):
-    """Where it is told that jobs fail, wait, are late, and recover."""
+    """Where alerts are sent when jobs fail, wait, are late, and recover."""
 
     model_config = ConfigDict(title="Alerts")
 
