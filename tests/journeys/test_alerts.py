@@ -73,7 +73,9 @@ def receiver(deployment: Deployment, httpserver: HTTPServer, monkeypatch: pytest
     return found
 
 
-def test_failure_and_recovery_of_commands_from_cron_are_reported_once(deployment: Deployment, receiver: Receiver) -> None:
+def test_failure_and_recovery_of_commands_from_cron_are_reported_once(
+    deployment: Deployment, receiver: Receiver
+) -> None:
     source = deployment.folder / "guests.csv"
     content = source.read_text(encoding="utf-8")
     source.write_text('id,name,email\n"G1,unbalanced zubizarreta,x@example.com\n', encoding="utf-8")
