@@ -17,7 +17,7 @@ SECONDS = 10.0
 
 
 class DeliveryError(Exception):
-    """A message could not be delivered. `reason` has no secrets and nothing that a server said."""
+    """A message could not be delivered. `reason` has no secrets and no text of a server."""
 
     def __init__(self, reason: str, hint: str = "") -> None:
         """Store the reason, and what would help."""

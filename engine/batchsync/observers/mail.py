@@ -57,7 +57,7 @@ def send(channel: EmailChannel, secrets: Secrets, message: Message, now: datetim
 
 
 def _reason(error: Exception) -> str:
-    """Return why an e-mail was not accepted, without anything that the server said."""
+    """Return why an e-mail was not accepted, without any text of the server."""
     for kind, reason in _REASONS.items():
         if isinstance(error, kind):
             return reason
