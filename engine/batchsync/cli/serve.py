@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
+from batchsync.cli.alerting import Alerting
 from batchsync.cli.command import command
 from batchsync.cli.exits import print_failure, print_problems
 from batchsync.cli.monitoring import DEFAULT_ADDRESS, metrics_file, monitored_serve
@@ -117,7 +118,9 @@ def serve(
     # A document of JSON would never end: outcomes and reloads are lines of JSON.
     reloads = NdjsonObserver(session.print_ndjson, only={JobsReloaded, JobsReloadFailed})
     opened: list[App] = []
+    alerts = Alerting(session)
     also: list[Observer] = [
+        alerts,
         *([reloads] if session.output == "json" else []),
         *([loop.live] if loop is not None else []),
     ]
@@ -125,6 +128,7 @@ def serve(
         monitored_serve(session, opened, address=metrics_at, file=metrics_file) as monitoring,
         running_app(session, live=False, also=[*also, *monitoring.observers], jobs=list(jobs)) as app,
         ExitStack() as served,
+        alerts,
     ):
         opened.append(app)
         app.skips_waits = once
@@ -135,6 +139,7 @@ def serve(
         services = app.services(names)
         reloader()
         monitoring.ready(lambda: tuple(context.job for context in reloader.contexts))
+        alerts.begin(app, served=names if jobs or exclude else None, once=once)
 
         def on_outcome(outcome: JobOutcome) -> None:
             print_problems(outcome.error, session)
