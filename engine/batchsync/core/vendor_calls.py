@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from batchsync.core.batch import Verdict
+    from batchsync.core.vendor_auth import AuthRules
 
 
 #: `{idempotency_key}`, `{allocation.id}`, ...; a trailing `?` makes it optional (a JSON member is left out).
@@ -112,33 +113,6 @@ class Call:
     read: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     item: ListItem | None = None
     parts: tuple[Part, ...] = ()
-
-
-class AuthKind(StrEnum):
-    """Kind of authentication."""
-
-    BASIC = "basic"
-    OAUTH2 = "oauth2_client_credentials"
-    HEADER = "header"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuthRules:
-    """Authentication of API requests.
-
-    `headers` are templates over `{credentials.x}` and `{token}`; `user` and `password` name credentials (basic). The
-    token is requested with `token`, at `base_url` if it is not the API's, and renewed `renew_before` its expiry;
-    `lifetime` applies if the response has none.
-    """
-
-    kind: AuthKind
-    base_url: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    user: str = ""
-    password: str = ""
-    token: Call | None = None
-    renew_before: timedelta = timedelta(seconds=60)
-    lifetime: timedelta = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

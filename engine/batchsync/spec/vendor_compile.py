@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from batchsync.core.policy import Policy
+from batchsync.core.vendor_auth import Assertion, AuthRules, RequestSignature
 from batchsync.core.vendor_calls import (
-    AuthRules,
     Call,
     CallName,
     Choice,
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from batchsync.core.record_schema import RecordSchema
+    from batchsync.spec.vendor_auth_models import AssertionModel, AuthModel
     from batchsync.spec.vendor_call_models import BatchCallModel, CallModel, DownloadModel
-    from batchsync.spec.vendor_model import AuthModel, DescribeModel, ErrorsModel, LimitsModel, VendorModel
+    from batchsync.spec.vendor_model import DescribeModel, ErrorsModel, LimitsModel, VendorModel
 
 #: Meanings of a vendor status that are not verdicts.
 PENDING_MEANINGS = frozenset({"running", "empty"})
@@ -175,7 +176,16 @@ def _auth(model: AuthModel) -> AuthRules:
         user=model.user,
         password=model.password,
         token=_call(model.token) if model.token else None,
+        assertion=_assertion(model.assertion) if model.assertion else None,
+        signature=RequestSignature(**model.signature.model_dump(exclude={"source"})) if model.signature else None,
         renew_before=parse_duration(model.renew_before),
+        lifetime=parse_duration(model.lifetime),
+    )
+
+
+def _assertion(model: AssertionModel) -> Assertion:
+    return Assertion(
+        **model.model_dump(exclude={"source", "lifetime"}),
         lifetime=parse_duration(model.lifetime),
     )
 

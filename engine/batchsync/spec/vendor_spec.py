@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from batchsync.core.batch import Verdict
 from batchsync.core.policy import OnUnknownOutcome
-from batchsync.core.storage_location import host_matches
-from batchsync.core.vendor_calls import AuthKind, CallName
+from batchsync.core.vendor_calls import CallName
 from batchsync.core.vendor_rules import FileFormat, JoinedBy, Sends
 from batchsync.errors import SpecError, UsageError
 from batchsync.spec.models_connection import ConnectionModel
 from batchsync.spec.record_spec import model_of, read_model
+from batchsync.spec.vendor_auth_checks import check_auth
 from batchsync.spec.vendor_compile import PENDING_MEANINGS, compile_vendor
 from batchsync.spec.vendor_key_texts import describe_keys
 from batchsync.spec.vendor_model import VendorModel
@@ -239,7 +239,7 @@ def _check_semantics(model: VendorModel) -> Iterator[tuple[str, str]]:
         yield "target.non_identity_keys", "must all be in target.keys"
     yield from _check_modes(model)
     yield from _check_file(model)
-    yield from _check_credentials(model)
+    yield from check_auth(model)
     yield from _check_calls(model)
     yield from check_settings(model, frozenset(ConnectionModel.model_fields))
 
@@ -323,24 +323,3 @@ def _check_unknown_outcomes(model: VendorModel, calls: Collection[CallName]) -> 
     for name in (CallName.FIND, CallName.COMMIT):
         if not allocates and name in calls:
             yield "calls", f"has {name}, which needs allocate"
-
-
-def _check_credentials(model: VendorModel) -> Iterator[tuple[str, str]]:
-    """Yield path and message of missing or undefined credentials."""
-    auth, credentials = model.connection.auth, model.connection.credentials
-    if model.connection.account not in credentials:
-        yield "connection.account", "must be one of credentials"
-    if auth is None:
-        return
-    if auth.base_url is not None and not host_matches(
-        auth.base_url.removeprefix("https://"), model.connection.api_hosts
-    ):
-        yield "connection.auth.base_url", "must be one of api_hosts"
-    if auth.kind is AuthKind.BASIC:
-        for name in ("user", "password"):
-            if getattr(auth, name) not in credentials:
-                yield f"connection.auth.{name}", "must name one of credentials"
-    elif not auth.headers:
-        yield "connection.auth.headers", "must define the headers that carry the credentials"
-    if auth.kind is AuthKind.OAUTH2 and (auth.token is None or "token" not in auth.token.read):
-        yield "connection.auth.token", "must be a call that reads token"
