@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from batchsync_mocks.batches import Batch
     from batchsync_mocks.clock import Clock
     from batchsync_mocks.generic.routes import Match
-    from batchsync_mocks.generic.spec import Call, Download
+    from batchsync_mocks.generic.spec import Auth, Call, Download
     from batchsync_mocks.generic.switches import GenericSwitches
     from batchsync_mocks.vendor_state import VendorState
 
@@ -82,7 +82,7 @@ class GenericVendor(Delivery):
             return self._storage(request)
         auth = self.spec.auth
         if auth is not None and auth.token is not None and self._is_token_request(request):
-            return self._token(request, auth.token)
+            return self._token(request, auth, auth.token)
         if request.path.startswith(f"{links.LINKS}/"):
             return self._api_link(request)
         match = self._routes.match(request) if self._is_authorized(request) else self._open_match(request)
@@ -113,9 +113,9 @@ class GenericVendor(Delivery):
         token = self.spec.auth.token if self.spec.auth else None
         return token is not None and (request.method, request.path) == (token.method, token.url.partition("?")[0])
 
-    def _token(self, request: Request, call: Call) -> Response:
+    def _token(self, request: Request, auth: Auth, call: Call) -> Response:
         """Respond to the token call."""
-        match access.may_have_token(request, call, self.credentials):
+        match access.may_have_token(request, auth, self.credentials, self.clock.now()):
             case None:
                 return answers.refusal(self.spec, call, 400, "The body is not that of a token request")
             case False:
