@@ -39,6 +39,17 @@ class Endpoint(StrEnum):
     STORAGE = "storage"
 
 
+class AnswerForm(StrEnum):
+    """Form of the body of a successful response."""
+
+    #: a JSON document
+    JSON = "json"
+    #: nothing, or a document in JSON or XML
+    DOCUMENT = "document"
+    #: anything but a page for people
+    ANY = "any"
+
+
 class ResponseClass(StrEnum):
     """Classification of a response: what it proves about its request."""
 
@@ -81,7 +92,8 @@ class ListItem:
 class Part:
     """A part of a multipart/form-data body: a JSON document, a text, or the batch file if it has neither.
 
-    `filename` and `type` are templates of its file name and content type; empty for none.
+    `filename` and `type` are templates of its file name and content type; empty for none. With `fields` it stands for a
+    part of text per field of the allocation.
     """
 
     name: str
@@ -89,6 +101,7 @@ class Part:
     text: str | None = None
     filename: str = ""
     type: str = ""
+    fields: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +112,7 @@ class Call:
     file is the body. `intent`: journaled before the request is sent. `responses`, and the JSON pointers of `read`, are
     tried in order; a response that no rule matches is classified by its HTTP status. `item` selects the object that the
     pointers of `read` apply to, in a response about several batches. `parts` make the body multipart/form-data.
+    `answer` is the form of a successful response; one of another form does not come from the vendor.
     """
 
     method: str
@@ -113,6 +127,7 @@ class Call:
     read: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     item: ListItem | None = None
     parts: tuple[Part, ...] = ()
+    answer: AnswerForm = AnswerForm.ANY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,11 +162,21 @@ class DescribeRules:
 class Pages:
     """Further pages of a document. `next` is the JSON pointer to the URL of the next page, or to its cursor.
 
-    A cursor is sent as the query parameter `param`. The last page has no such value.
+    A cursor is sent as the query parameter `param`. The last page has no such value. Without `next`, each request has
+    the number of its first item as the parameter `offset`, or that of its page as `page`, both counted from `first`;
+    and `size` items are asked for with the parameter `limit`, if there is one. `items` is the pointer to the list; the
+    page after the last one is empty or does not exist, and needs no request if `total` leads to the number of items.
     """
 
-    next: str
+    next: str = ""
     param: str = ""
+    offset: str = ""
+    page: str = ""
+    limit: str = ""
+    size: int = 0
+    first: int = 0
+    items: str = ""
+    total: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from batchsync.core.policy import Policy
 from batchsync.core.vendor_auth import Assertion, AuthRules, RequestSignature
 from batchsync.core.vendor_calls import (
+    AnswerForm,
     Call,
     CallName,
     Choice,
@@ -23,6 +24,7 @@ from batchsync.core.vendor_calls import (
     ResponseRule,
 )
 from batchsync.core.vendor_rules import ErrorLayout, FileRules, RowLogRules, TableForm, VendorRules
+from batchsync.spec.vendor_call_models import BatchCallModel
 from batchsync.spec.vendor_settings import compile_settings_of
 from batchsync.util.durations import parse_duration
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from batchsync.core.record_schema import RecordSchema
     from batchsync.spec.vendor_auth_models import AssertionModel, AuthModel
-    from batchsync.spec.vendor_call_models import BatchCallModel, CallModel, DownloadModel
+    from batchsync.spec.vendor_call_models import CallModel, DownloadModel
     from batchsync.spec.vendor_model import DescribeModel, ErrorsModel, LimitsModel, VendorModel
 
 #: Meanings of a vendor status that are not verdicts.
@@ -145,6 +147,15 @@ def _dialect(model: VendorModel, statuses: Mapping[str, str]) -> Dialect | None:
     )
 
 
+def _answer_of(model: CallModel) -> AnswerForm:
+    """Return the form of a successful response to a call."""
+    if model.answer is not None:
+        return model.answer
+    if model.read or model.item is not None:
+        return AnswerForm.JSON
+    return AnswerForm.DOCUMENT if isinstance(model, BatchCallModel) else AnswerForm.ANY
+
+
 def _call(model: CallModel, *, intent: bool = False) -> Call:
     return Call(
         method=model.method,
@@ -161,8 +172,16 @@ def _call(model: CallModel, *, intent: bool = False) -> Call:
         ),
         read={name: tuple(pointers) for name, pointers in model.read.items()},
         item=ListItem(**model.item.model_dump()) if model.item else None,
+        answer=_answer_of(model),
         parts=tuple(
-            Part(name=part.name, json=part.json_body, text=part.text, filename=part.filename, type=part.type)
+            Part(
+                name=part.name or "",
+                json=part.json_body,
+                text=part.text,
+                filename=part.filename,
+                type=part.type,
+                fields=part.fields,
+            )
             for part in model.parts
         ),
     )

@@ -97,7 +97,7 @@ def _of_downloads(model: VendorModel, params: frozenset[str]) -> Iterator[Scope]
     """Yield path, value and known placeholders of each call after the verdict."""
     if model.counts is not None:
         yield "counts", _dumped(model.counts), _ID | params
-    for at, download in _downloads(model):
+    for at, download in downloads_of(model):
         found = _ID | params
         for number, locate in enumerate(download.locate):
             place = f"{at}.locate.{number}" if len(download.locate) > 1 else f"{at}.locate"
@@ -106,8 +106,12 @@ def _of_downloads(model: VendorModel, params: frozenset[str]) -> Iterator[Scope]
         yield f"{at}.call", _dumped(download.call), found
 
 
-def _downloads(model: VendorModel) -> Iterator[tuple[str, DownloadModel]]:
-    """Yield path and model of each document that is downloaded."""
+def downloads_of(model: VendorModel) -> Iterator[tuple[str, DownloadModel]]:
+    """Yield path and model of each document that is downloaded.
+
+    Args:
+        model: A `vendor.yaml` of valid types.
+    """
     for number, download in enumerate(model.errors.downloads if model.errors else ()):
         yield f"errors.downloads.{number}", download
     for at, one in (("results", model.results), ("unprocessed", model.unprocessed)):

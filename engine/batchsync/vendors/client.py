@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from batchsync.vendors.wire import Request, Response
 
 PlaceholderValues = dict[str, str | int | None]
+#: Fields of a signed form that permit an upload.
+_SIGNING_FIELD = re.compile(r"signature|credential|token|policy", re.IGNORECASE)
 
 
 class HttpVendor:
@@ -171,6 +174,8 @@ class HttpVendor:
         """
         if allocation.url is None and CallName.ALLOCATE in self._dialect.calls:
             raise AllocationExpiredError(f"allocation {allocation.id} has no upload URL any more")
+        signed = (value for name, value in allocation.fields.items() if _SIGNING_FIELD.search(name))
+        self._http.redactor.add(*signed)
         exchange = self.exchange(self._dialect.calls[CallName.UPLOAD], values(allocation=allocation, file=file), file)
         if ensure_ok(exchange) is ResponseClass.ABSENT:
             raise AllocationExpiredError(exchange.describe())

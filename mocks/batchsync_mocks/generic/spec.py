@@ -55,6 +55,7 @@ class Call:
     responses: tuple[ResponseRule, ...] = ()
     read: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     item: ListItem | None = None
+    parts: Sequence[Mapping[str, Any]] = ()
 
     def rule(self, *meanings: str) -> ResponseRule | None:
         """Return the first rule with one of the meanings, or None."""
@@ -81,16 +82,14 @@ class Auth:
 class Download:
     """A document about the rows of a batch: `kind` is errors, results or unprocessed.
 
-    `next_page` is the pointer to the URL of the next page, or to its cursor, which is sent as `cursor`; empty without
-    pages.
+    `pages` says how further pages are asked for; empty without pages.
     """
 
     kind: str
     save_as: str
     call: Call
     locate: tuple[Call, ...] = ()
-    next_page: str = ""
-    cursor: str = ""
+    pages: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,14 +296,12 @@ def _download(at: str, kind: str, item: Mapping[str, Any]) -> Download:
     located = [
         _call(f"{at}.locate.{n}", call) for n, call in enumerate(locate if isinstance(locate, list) else [locate])
     ]
-    pages = item.get("pages") or {}
     return Download(
         kind=kind,
         save_as=item["save_as"],
         call=_call(f"{at}.call", item["call"]),
         locate=tuple(located),
-        next_page=pages.get("next", ""),
-        cursor=pages.get("param", ""),
+        pages=item.get("pages") or {},
     )
 
 
@@ -326,6 +323,7 @@ def _call(name: str, call: Mapping[str, Any]) -> Call:
         ),
         read={name: tuple(pointers) for name, pointers in (call.get("read") or {}).items()},
         item=ListItem(items=item["items"], at=item["at"], equals=item["equals"]) if item else None,
+        parts=call.get("parts") or (),
     )
 
 
