@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from batchsync.core.vendor_calls import Call
-
 
 class AuthKind(StrEnum):
     """Kind of authentication."""
@@ -105,25 +103,3 @@ class RequestSignature:
     digest: HmacDigest = HmacDigest.SHA256
     form: ByteForm = ByteForm.HEX
     key_form: KeyForm = KeyForm.TEXT
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuthRules:
-    """Authentication of API requests.
-
-    `headers` are templates over `{credentials.x}`, `{token}` and, with a `signature`, `{signature}` and what it may
-    sign; `user` and `password` name credentials (basic). The token is requested with `token`, at `base_url` if it is
-    not the API's, and renewed `renew_before` its expiry; `lifetime` applies if the response has none. The token call
-    may send an `assertion`.
-    """
-
-    kind: AuthKind
-    base_url: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    user: str = ""
-    password: str = ""
-    token: Call | None = None
-    renew_before: timedelta = timedelta(seconds=60)
-    lifetime: timedelta = timedelta(minutes=5)
-    assertion: Assertion | None = None
-    signature: RequestSignature | None = None

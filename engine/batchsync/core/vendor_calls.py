@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from batchsync.core.batch import Verdict
-    from batchsync.core.vendor_auth import AuthRules
+    from batchsync.core.vendor_auth import Assertion, AuthKind, RequestSignature
 
 
 #: `{idempotency_key}`, `{allocation.id}`, ...; a trailing `?` makes it optional (a JSON member is left out).
@@ -128,6 +128,28 @@ class Call:
     item: ListItem | None = None
     parts: tuple[Part, ...] = ()
     answer: AnswerForm = AnswerForm.ANY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthRules:
+    """Authentication of API requests.
+
+    `headers` are templates over `{credentials.x}`, `{token}` and, with a `signature`, `{signature}` and what it may
+    sign; `user` and `password` name credentials (basic). The token is requested with `token`, at `base_url` if it is
+    not the API's, and renewed `renew_before` its expiry; `lifetime` applies if the response has none. The token call
+    may send an `assertion`.
+    """
+
+    kind: AuthKind
+    base_url: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    user: str = ""
+    password: str = ""
+    token: Call | None = None
+    renew_before: timedelta = timedelta(seconds=60)
+    lifetime: timedelta = timedelta(minutes=5)
+    assertion: Assertion | None = None
+    signature: RequestSignature | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

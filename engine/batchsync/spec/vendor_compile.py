@@ -7,9 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from batchsync.core.policy import Policy
-from batchsync.core.vendor_auth import Assertion, AuthRules, RequestSignature
+from batchsync.core.vendor_auth import Assertion, RequestSignature
 from batchsync.core.vendor_calls import (
     AnswerForm,
+    AuthRules,
     Call,
     CallName,
     Choice,

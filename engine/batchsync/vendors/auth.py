@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from batchsync.core.vendor_auth import AuthRules
-    from batchsync.core.vendor_calls import Call
+    from batchsync.core.vendor_calls import AuthRules, Call
     from batchsync.ports import Clock
     from batchsync.vendors.wire import Request, Response
 
