@@ -195,6 +195,8 @@ VENDOR_PLACES = {
     "VendorModel": "`vendor.yaml`",
     "ConnectionModel": "`connection`",
     "AuthModel": "`connection.auth`",
+    "AssertionModel": "`connection.auth.assertion`",
+    "SignatureModel": "`connection.auth.signature`",
     "LimitsModel": "`connection.limits`",
     "TargetModel": "`target`",
     "ModesModel": "`modes`",
