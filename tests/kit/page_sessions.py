@@ -5,9 +5,9 @@ A page marks what its test needs with HTML comments before code blocks:
 - `<!-- file: PATH -->`: the block is written to the file, in the folder of the session;
 - `<!-- add: PATH -->`: the block is added at its end.
 
-Blocks of the language `console` are the session, in the order of the page. A line `$ COMMAND` is run; ` # exit N` at its
-end is the expected exit code, otherwise 0. `cd` and `export` last until the end of the page. The other lines are what a
-person sees: stdout, then messages on stderr. A line `...` stands for any lines.
+Blocks of the language `console` are the session, in the order of the page. A line `$ COMMAND` is run; ` # exit N` at
+its end is the expected exit code, otherwise 0. `cd` and `export` last until the end of the page. The other lines are
+what a person sees: stdout, then messages on stderr. A line `...` stands for any lines.
 """
 
 from __future__ import annotations
@@ -30,13 +30,22 @@ _BLOCK = re.compile(
     r"(?:<!-- (?P<kind>file|add): (?P<path>[\w./-]+) -->\n\n?)?^```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
-_STEP = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
+#: A command of a session, with the lines below it.
+STEP = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 _EXIT = re.compile(r"\s+# exit (\d+)$")
 #: What depends on the time, the machine and the version.
 _VARYING = re.compile(
-    r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) |\bin \d+ (?:d|h|min|s)\b(?: \d+ (?:h|min|s)\b)?|"
-    r"\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?(?:Z| UTC)?|\(in [^)]*\)|\([\d.]+ (?:ms|s|min)\)|about \d+ (?:s|min)\b|\b[0-9a-f]{7,64}\b"
-    r"|made by \S+ on \S+|batchsync \d[\w.]*,|-[0-9a-f]{12}\b| in [\d.]+s\b|(?<= )/(?:[\w.-]+/)+"
+    r"""
+    \d{4}-\d\d-\d\d[ ]\d\d:\d\d(?::\d\d)?(?:Z|[ ]UTC)?
+    | \b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[ ]
+    | \bin[ ]\d+[ ](?:d|h|min|s)\b(?:[ ]\d+[ ](?:h|min|s)\b)?
+    | \(in[ ][^)]*\) | \([\d.]+[ ](?:ms|s|min)\) | [ ]in[ ][\d.]+s\b | about[ ]\d+[ ](?:s|min)\b
+    | \b[0-9a-f]{7,64}\b | -[0-9a-f]{12}\b
+    | made[ ]by[ ]\S+[ ]on[ ]\S+ | batchsync[ ]\d[\w.]*,
+    | (?<=[ ])/(?:[\w.-]+/)+
+    | [ ]*[\u2588-\u258f]+  # bars, which fill the width of the terminal
+    """,
+    re.VERBOSE,
 )
 _LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\dT\S+ [A-Z]+ .*\n", re.MULTILINE)
 #: Commands that need a shell, because of their arguments or because they are not batchsync.
@@ -79,7 +88,7 @@ class PageSession:
                 with file.open("a" if block["kind"] == "add" else "w", encoding="utf-8") as stream:
                     stream.write(block["text"])
             elif block["language"] == "console":
-                for command, shown in _STEP.findall(block["text"]):
+                for command, shown in STEP.findall(block["text"]):
                     self._step(command, shown)
                     commands += 1
         return commands
@@ -99,7 +108,7 @@ class PageSession:
         done = self._run(command, words)
         printed = done.stdout + _LOG_LINE.sub("", done.stderr)
         assert done.returncode == (int(expected[1]) if expected else 0), f"{line}\n{done.stdout}\n{done.stderr}"
-        assert _matches(shown, printed), f"{line}\n--- shown\n{shown}\n--- printed\n{printed}"
+        assert matches(shown, printed), f"{line}\n--- shown\n{shown}\n--- printed\n{printed}"
 
     def _run(self, command: str, words: list[str]) -> subprocess.CompletedProcess[str]:
         """Run a command in a fork of a started batchsync if it is one, else in a shell."""
@@ -116,7 +125,7 @@ class PageSession:
         )
 
 
-def _matches(shown: str, printed: str) -> bool:
+def matches(shown: str, printed: str) -> bool:
     """Return whether a page shows what was printed, but for what varies and for lines that `...` stands for."""
     parts = re.split(r"^\.\.\.\n", _VARYING.sub("?", shown), flags=re.MULTILINE)
     pattern = r"(?:.*\n)*".join(re.escape(part) for part in parts)
