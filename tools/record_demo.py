@@ -106,11 +106,11 @@ def screen(text: str) -> str:
     position = 0
     while position < len(text):
         if sequence := _SEQUENCE.match(text, position):
-            count = int(sequence[1]) if sequence[1].isdigit() else 1
             if sequence[2] == "A":
-                row = max(0, row - count)
+                row = max(0, row - int(sequence[1] or 1))
             elif sequence[2] == "K":
-                lines[row] = "" if count == 2 else lines[row][:column]  # noqa: PLR2004 - parameter of "erase the line"
+                # "2K" erases the whole line, "K" what follows the cursor.
+                lines[row] = "" if sequence[1] == "2" else lines[row][:column]
             position = sequence.end()
             continue
         character = text[position]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from collections import Counter
@@ -31,8 +32,6 @@ CODE_SPAN = re.compile(r"`[^`\n]+`")
 HEADING = re.compile(r"^#+ +(.+?)\s*$", re.MULTILINE)
 #: A command in a block of a page: after a prompt, at the begin of a line, or after the mark of a step of a workflow.
 COMMAND = re.compile(r"^(?:\$ |\s*- run: |)batchsync (?=[a-z-])(.+)$", re.MULTILINE)
-#: What follows a command in a shell.
-REST = re.compile(r";.*|\s(?:#|>|>>|\||<|&&|2>)\s?.*")
 
 
 def sections() -> list[tuple[str, str]]:
@@ -83,10 +82,17 @@ def broken_links(page: Path) -> list[str]:
 
 
 def commands(page: Path) -> list[str]:
-    """Return the arguments of the commands of batchsync in the code blocks of a page."""
+    """Return the commands of batchsync in the code blocks of a page, without the first word."""
     blocks = [text for _, _, language, text in FENCE.findall(page.read_text("utf-8")) if language != "text"]
     found = [command for text in blocks for command in COMMAND.findall(text)]
-    return [REST.sub("", command).strip() for command in found if not command.endswith("\\")]
+    return [command for command in found if not command.endswith("\\")]
+
+
+def arguments(command: str) -> list[str]:
+    """Return the arguments of a command in a shell, without redirections, comments and further commands."""
+    lexer = shlex.shlex(command.partition(" 2>")[0], posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    return [*itertools.takewhile(lambda word: not set(word) <= set("();<>|&"), lexer)]
 
 
 def parse(words: list[str]) -> None:
@@ -134,7 +140,7 @@ def test_broken_links_are_found(tmp_path: Path) -> None:
 def test_shown_commands_can_be_parsed(page: Path) -> None:
     for command in commands(page):
         try:
-            parse(shlex.split(command))
+            parse(arguments(command))
         except click.exceptions.Exit:
             pass  # --help and --version print and exit
         except (click.ClickException, ValueError) as error:
