@@ -83,7 +83,7 @@ def test_metrics_health_and_readiness_are_served(deployment: Deployment) -> None
 
 
 @pytest.mark.parametrize("kind", ["path", "abstract"])
-def test_service_manager_is_told_what_serve_does(deployment: Deployment, kind: str) -> None:
+def test_service_manager_is_notified(deployment: Deployment, kind: str) -> None:
     name = str(deployment.folder / "notify") if kind == "path" else f"@batchsync-{deployment.folder.name}"
     messages: list[str] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
@@ -124,7 +124,7 @@ def test_address_in_use_is_refused(deployment: Deployment) -> None:
     assert "metrics cannot be served at 127.0.0.1" in deployment.shown()
 
 
-def test_metrics_file_that_nobody_would_read_is_refused(deployment: Deployment) -> None:
+def test_metrics_file_that_is_not_read_by_the_collector_is_refused(deployment: Deployment) -> None:
     deployment.edit(*SCHEDULE)
     deployment.run("sync", "--metrics-file", "metrics.txt", expect=2)
     assert "node_exporter reads *.prom only" in deployment.shown()

@@ -1,4 +1,4 @@
-"""Observers that tell others how a command is: metrics, health, traces and the service manager.
+"""Observers for those who watch a command: metrics, health, traces and the service manager.
 
 What needs an extra is imported only if it is asked for.
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from batchsync.observers.systemd import SystemdNotifier
     from batchsync.ports import Observer
 
-#: Where `serve --metrics` listens unless it is told otherwise.
+#: Where `serve --metrics` listens by default.
 DEFAULT_ADDRESS = "127.0.0.1:9464"
 #: Variables that name a receiver of traces.
 _TRACE_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -55,7 +55,7 @@ class Monitoring:
         health: Signs of life of the loop.
         observers: The observers.
         documents: Documents by path for an HTTP server: body and content type.
-        metrics: Metrics; None if nobody asked for them.
+        metrics: Metrics; None if they are not wanted.
         systemd: The service manager; None if there is none.
     """
 

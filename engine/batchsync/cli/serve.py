@@ -90,7 +90,7 @@ def serve(
     job stays as it was. Batches in flight of a removed job are followed to their end. With --once the exit code is 8
     if a batch of these jobs needs attention, whether anything was due or not.
 
-    With --metrics, whoever reaches the address reads names of jobs and numbers; by default that is this machine only.
+    With --metrics, everyone who can connect reads names of jobs and numbers; by default that is this machine only.
     With --metrics-file, which needs --once, a cron line leaves metrics for node_exporter. Under systemd (Type=notify)
     the service is ready when its jobs are loaded, and the watchdog gets signs of life while the loop turns.
 
