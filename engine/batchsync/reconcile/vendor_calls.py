@@ -99,12 +99,20 @@ class EmittingVendor:
             return self.vendor.find(idempotency_key, params)
 
     def upload(self, allocation: Allocation, file: BatchFile) -> Allocation | None:
-        """Upload the whole file, or nothing; return the allocation to poll by; see `Vendor.upload`."""
+        """Upload the whole file, or nothing; see `Vendor.upload`.
+
+        Returns:
+            The allocation to poll by, if it is another one.
+        """
         with self._emitted("upload"):
             return self.vendor.upload(allocation, file)
 
     def commit(self, allocation: Allocation, file: BatchFile) -> Allocation:
-        """Have the vendor process the uploaded file; return the allocation to poll by; see `Vendor.commit`."""
+        """Have the vendor process the uploaded file; see `Vendor.commit`.
+
+        Returns:
+            The allocation to poll by.
+        """
         with self._emitted("commit"):
             return self.vendor.commit(allocation, file)
 
