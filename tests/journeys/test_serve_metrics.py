@@ -147,3 +147,17 @@ def test_metrics_file_is_written_by_serve_once_and_by_commands_that_fail(deploym
             "batchsync_build_info",
         }
     assert (deployment.folder / "a.prom").stat().st_mode & 0o777 == 0o644
+
+
+def test_page_serves_the_metrics_on_its_port(deployment: Deployment) -> None:
+    with serving(deployment, "--page", "127.0.0.1:0") as log:
+        url = wait_for(log, r"page: (http://127\.0\.0\.1:\d+)/")
+        wait_for(log, r"(waiting until)")
+        status, kind, body = answer(f"{url}/metrics")
+        probes = [answer(f"{url}/{path}")[::2] for path in ("healthz", "readyz")]
+
+    assert (status, kind.partition(";")[0]) == (200, "text/plain")
+    assert "batchsync_loop_last_turn_timestamp_seconds" in {
+        item.name for item in text_string_to_metric_families(body.decode())
+    }
+    assert probes == [(200, b"ok\n"), (200, b"ok\n")]

@@ -125,7 +125,7 @@ def serve(
         *([loop.live] if loop is not None else []),
     ]
     with (
-        monitored_serve(session, opened, address=metrics_at, file=metrics_file) as monitoring,
+        monitored_serve(session, opened, address=metrics_at, file=metrics_file, page=loop is not None) as monitoring,
         running_app(session, live=False, also=[*also, *monitoring.observers], jobs=list(jobs)) as app,
         ExitStack() as served,
         alerts,
@@ -150,6 +150,7 @@ def serve(
                 _print(report, session)
 
         if loop is not None:
+            loop.health = monitoring.health
             served.enter_context(loop.serving(app, reloader, services, on_outcome, monitoring.documents))
         serve_jobs(reloader, services, CronTicks(), on_outcome=on_outcome, once=once, controls=loop)
         # If nothing ran, jobs were loaded once, and at least one has a schedule.
