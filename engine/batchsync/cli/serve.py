@@ -90,7 +90,7 @@ def serve(
     job stays as it was. Batches in flight of a removed job are followed to their end. With --once the exit code is 8
     if a batch of these jobs needs attention, whether anything was due or not.
 
-    With --metrics, whoever reaches the address reads names of jobs and numbers; by default that is this machine only.
+    With --metrics, everyone who can connect reads names of jobs and numbers; by default that is this machine only.
     With --metrics-file, which needs --once, a cron line leaves metrics for node_exporter. Under systemd (Type=notify)
     the service is ready when its jobs are loaded, and the watchdog gets signs of life while the loop turns.
 
@@ -125,7 +125,7 @@ def serve(
         *([loop.live] if loop is not None else []),
     ]
     with (
-        monitored_serve(session, opened, address=metrics_at, file=metrics_file) as monitoring,
+        monitored_serve(session, opened, address=metrics_at, file=metrics_file, page=loop is not None) as monitoring,
         running_app(session, live=False, also=[*also, *monitoring.observers], jobs=list(jobs)) as app,
         ExitStack() as served,
         alerts,
@@ -150,6 +150,7 @@ def serve(
                 _print(report, session)
 
         if loop is not None:
+            loop.health = monitoring.health
             served.enter_context(loop.serving(app, reloader, services, on_outcome, monitoring.documents))
         serve_jobs(reloader, services, CronTicks(), on_outcome=on_outcome, once=once, controls=loop)
         # If nothing ran, jobs were loaded once, and at least one has a schedule.
