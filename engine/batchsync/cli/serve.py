@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from batchsync.cli.command import command
 from batchsync.cli.exits import print_failure, print_problems
+from batchsync.cli.follow import follow_options, followed
 from batchsync.cli.outcomes import job_report
 from batchsync.cli.progress import running_app
 from batchsync.cli.reload import JobsReloader
@@ -16,8 +17,9 @@ from batchsync.cli.selection import chosen_jobs, known_jobs, selectors
 from batchsync.cli.session import Answer, Session
 from batchsync.errors import ExitCode, UsageError, most_severe_exit_code
 from batchsync.observers.ndjson import NdjsonObserver
-from batchsync.ports import JobsReloaded, JobsReloadFailed
+from batchsync.ports import JobsReloaded, JobsReloadFailed, OriginChecked
 from batchsync.reconcile.open_work import needs_attention
+from batchsync.reconcile.serve import MAX_SLEEP
 from batchsync.reconcile.serve import serve as serve_jobs
 from batchsync.report.outcome import JobReport, OutcomeReport
 from batchsync.report.text_format import escape_controls, moment
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from batchsync.cli.follow import Revisions
     from batchsync.core.guards import Budget
     from batchsync.core.job import Job, Schedule
     from batchsync.errors import BatchsyncError
@@ -53,7 +56,8 @@ class CronTicks:
 @command("serve", example="batchsync serve\nbatchsync serve --once    # from cron: do what is due, then end")
 @selectors
 @click.option("--once", is_flag=True, help="Run due jobs, follow open batches to their end, and exit.")
-def serve(session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], once: bool) -> Answer:
+@follow_options
+def serve(session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], once: bool, **following: Any) -> Answer:
     """Run jobs on their schedules, in the foreground.
 
     Each tick runs once, even across restarts; after downtime only the last missed tick runs. The ticks of a job count
@@ -64,6 +68,10 @@ def serve(session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], 
     An invalid file is reported and the previous jobs stay active; if a single job cannot be used as edited, only that
     job stays as it was. Batches in flight of a removed job are followed to their end. With --once the exit code is 8
     if a batch of these jobs needs attention, whether anything was due or not.
+
+    With --git and --watch, each new commit, or change of the folder, is copied below the state folder and loaded from
+    there. One that cannot be used is reported, and the last good one stays active, also after a restart. The state
+    folder and results with relative paths stay outside of the copies (docs/gitops.md).
 
     With the bundled mocks, time passes as it does at the vendors: a tick and the next poll are waited for. With --once,
     or BATCHSYNC_SKIP_POLL_WAIT=1, the clock of the mocks is advanced instead.
@@ -76,13 +84,19 @@ def serve(session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], 
     """
     done: list[JobReport] = []
     # A document of JSON would never end: outcomes and reloads are lines of JSON.
-    reloads = NdjsonObserver(session.print_ndjson, only={JobsReloaded, JobsReloadFailed})
-    with running_app(session, live=False, also=[reloads] if session.output == "json" else [], jobs=list(jobs)) as app:
+    reloads = NdjsonObserver(session.print_ndjson, only={JobsReloaded, JobsReloadFailed, OriginChecked})
+    also = [reloads] if session.output == "json" else []
+    revisions = followed(session, **following)
+    using = revisions.app if revisions is not None else None
+    with running_app(session, using=using, live=False, also=also, jobs=list(jobs)) as app:
         app.skips_waits = once
+        if revisions is not None:
+            revisions.load_first()
         names = chosen_jobs(session, app.deployment, jobs, exclude).names
         _require_schedule(app.jobs(names), selected=bool(jobs or exclude))
         choose = partial(known_jobs, session, words=jobs, exclude=exclude) if jobs or exclude else ()
-        reloader = JobsReloader(app, choose, _ReloadListener(session, app.events), app.interrupts.wait)
+        listener = _ReloadListener(session, app.events, revisions)
+        reloader = JobsReloader(app, choose, listener, app.interrupts.wait, revisions)
         services = app.services(names)
 
         def on_outcome(outcome: JobOutcome) -> None:
@@ -93,7 +107,8 @@ def serve(session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], 
             else:
                 _print(report, session)
 
-        serve_jobs(reloader, services, CronTicks(), on_outcome=on_outcome, once=once)
+        sleep = revisions.every if revisions is not None else MAX_SLEEP
+        serve_jobs(reloader, services, CronTicks(), on_outcome=on_outcome, once=once, longest_sleep=sleep)
         # If nothing ran, jobs were loaded once, and at least one has a schedule.
         report = OutcomeReport(jobs=tuple(done), idle="" if done else _idle(reloader.contexts, services.clock.now()))
         codes = [outcome.exit_code for outcome in done]
@@ -127,9 +142,10 @@ def _require_schedule(jobs: Sequence[Job], *, selected: bool) -> None:
 class _ReloadListener:
     """Listener that emits reloads as events, and prints the problems of an invalid file."""
 
-    def __init__(self, session: Session, events: EventSink) -> None:
-        """Create the listener for a session."""
+    def __init__(self, session: Session, events: EventSink, revisions: Revisions | None) -> None:
+        """Create the listener for a session, and for what is followed, if anything is."""
         self._session = session
+        self._revisions = revisions
         self._events = events
         self._file = str(session.settings().file)
 
@@ -142,13 +158,20 @@ class _ReloadListener:
                 jobs=tuple(context.job.name for context in active),
                 removed=tuple(removed),
                 scheduled=any(context.job.effective_schedule for context in active),
+                revision=self._revision,
             )
         )
 
     def failed(self, error: BatchsyncError, *, secrets: bool, job: str = "") -> None:
         """Print and emit why the file, or the new version of one job, cannot be used."""
         failure = print_failure(error, self._session)
-        self._events.emit(JobsReloadFailed(file=self._file, secrets=secrets, error=failure.data(), job=job))
+        self._events.emit(
+            JobsReloadFailed(file=self._file, secrets=secrets, error=failure.data(), job=job, revision=self._revision)
+        )
+
+    @property
+    def _revision(self) -> str:
+        return self._revisions.revision if self._revisions is not None else ""
 
 
 def _budget(contexts: Sequence[SelectedJob], job: str) -> Budget:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from batchsync.reconcile.services import SelectedJob, Services
 
 #: Longest sleep: a changed jobs file or a clock that jumped is noticed within it.
-_MAX_SLEEP = timedelta(minutes=5)
+MAX_SLEEP = timedelta(minutes=5)
 _AT_ONCE = WaitPolicy(wait=False)
 
 
@@ -63,6 +63,7 @@ def serve(
     *,
     on_outcome: Callable[[JobOutcome], None],
     once: bool = False,
+    longest_sleep: timedelta = MAX_SLEEP,
 ) -> None:
     """Run until interrupted; with `once`, do what is due now and return.
 
@@ -74,6 +75,7 @@ def serve(
         ticks: Source of schedule ticks.
         on_outcome: Called with the outcome of each run.
         once: Whether to return after one pass.
+        longest_sleep: Time after which a change of the jobs is noticed, at most five minutes.
 
     Raises:
         BatchsyncError: If the journal fails.
@@ -100,7 +102,10 @@ def serve(
                 failed.add(outcome.job)
         if once:
             return
-        until = _wake(_able(contexts), services, ticks, failed)
+        until = min(
+            _wake(_able(contexts), services, ticks, failed),
+            services.clock.now() + max(longest_sleep, timedelta(seconds=1)),
+        )
         services.events.emit(Waiting(until=until))
         services.clock.sleep(until - services.clock.now())
 
@@ -217,7 +222,7 @@ def _wake(contexts: Sequence[JobContext], services: Services, ticks: Ticks, fail
     """Return when something is due next. Batches in flight of jobs that had to stop do not count."""
     now = services.clock.now()
     schedules = [schedule for context in contexts if (schedule := context.job.effective_schedule) is not None]
-    wake_times = [now + _MAX_SLEEP, *(tick for schedule in schedules if (tick := ticks.upcoming(schedule, now)))]
+    wake_times = [now + MAX_SLEEP, *(tick for schedule in schedules if (tick := ticks.upcoming(schedule, now)))]
     known = {context.job.name: context for context in contexts}
     for batch in admit_by_connection(
         (batch for job in known for batch in services.store.open_batches(job)), known, failed

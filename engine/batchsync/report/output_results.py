@@ -263,13 +263,26 @@ RESULTS |= {"resume": RESULTS["sync"], "serve": RESULTS["sync"], "state show": R
 #: Commands whose result is a document of another format, described elsewhere.
 DOCUMENTS = frozenset({"schema"})
 
+_REVISION = ("text?", "Commit or digest of the folder; null if neither is followed.")
 #: Members of the lines of NDJSON beside `event` and `timestamp`, by event; several forms where commands differ.
 EVENTS: dict[str, tuple[Members, ...]] = {
     "finished": (OBJECTS["envelope"],),
     "started": ({"command": ("text", "Name of the command."), "*": ("any", "Options of the command.")},),
-    "jobs_reloaded": ({"jobs": ("[text]", "Changed jobs."), "removed": ("[text]", "Removed jobs.")},),
+    "jobs_reloaded": (
+        {"jobs": ("[text]", "Changed jobs."), "removed": ("[text]", "Removed jobs."), "revision": _REVISION},
+    ),
     "jobs_reload_failed": (
-        {"error": ("text", "What is wrong."), "job": ("text?", "The job; null for the whole file.")},
+        {
+            "error": ("text", "What is wrong."),
+            "job": ("text?", "The job; null for the whole file."),
+            "revision": _REVISION,
+        },
+    ),
+    "origin_checked": (
+        {
+            "origin": ("text", "The branch or folder that is followed."),
+            "error": ("object?", "Why it cannot be asked; null if it can again."),
+        },
     ),
     "waiting": ({"until": ("time", "When the next step is due.")},),
     "batch_changed": (OBJECTS["batch"],),

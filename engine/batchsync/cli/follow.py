@@ -1,0 +1,159 @@
+"""`--git` and `--watch` of `batchsync serve`: which revision of the files of jobs the application uses."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from batchsync.cli.durations import Duration
+from batchsync.cli.exits import print_failure
+from batchsync.deployments.checkouts import Checkouts
+from batchsync.deployments.follower import Follower, Polling
+from batchsync.deployments.git_branch import GitBranch
+from batchsync.deployments.watched_folder import WatchedFolder
+from batchsync.errors import BatchsyncError, UsageError
+from batchsync.ports import OriginChecked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batchsync.app import App
+    from batchsync.cli.session import Session
+    from batchsync.deployments.checkouts import Checkout
+    from batchsync.deployments.origin import Origin
+
+Function = TypeVar("Function", bound="Callable[..., Any]")
+_SHORTEST = timedelta(seconds=1)
+
+
+def follow_options(function: Function) -> Function:
+    """Add the options of what is followed to a command.
+
+    Returns:
+        The function, decorated.
+    """
+    options = (
+        click.option("--git", metavar="URL#BRANCH", help="Follow a branch: load jobs.yaml of each new commit."),
+        click.option(
+            "--watch", metavar="FOLDER", type=click.Path(path_type=Path),
+            help="Follow a folder that others replace, such as a mounted ConfigMap.",
+        ),
+        click.option(
+            "--poll", metavar="DURATION", type=Duration(), default="1m", show_default=True,
+            help="How often --git and --watch look for a change.",
+        ),
+    )  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+class Revisions:
+    """The revisions that an application follows, and the one that it uses.
+
+    Attributes:
+        app: The application; its state folder does not change with the revision.
+        every: How often the origin is asked.
+    """
+
+    def __init__(self, session: Session, origin: Origin, every: timedelta) -> None:
+        """Create the application in a state folder outside of all revisions. Nothing is read yet.
+
+        Raises:
+            UsageError: If a path leads out of the revisions, or the interval is too short.
+        """
+        from batchsync.app import App  # noqa: PLC0415 - help needs no application
+        from batchsync.settings import Settings  # noqa: PLC0415 - the same
+
+        if every < _SHORTEST:
+            raise UsageError("--poll is shorter than a second", hint="write for example --poll 1m")
+        given = session.settings()
+        for path in (given.file, given.jobs):
+            if path is not None and (path.is_absolute() or ".." in path.parts):
+                raise UsageError(
+                    f"{path} leads out of {origin.title}", hint="-f and --jobs name files of the repository or folder"
+                )
+        base = (given.state or Path(".batchsync")).absolute()
+        settings = Settings(**given.model_dump() | {"state": base})
+        checkouts = Checkouts(settings.checkouts_folder)
+        # Commands that messages advise read the active revision.
+        session.options = session.options.merged({"file": checkouts.current / given.file, "state": base})
+        self.app: App = App(settings)
+        self.every = every
+        self._session, self._file, self._jobs = session, given.file, given.jobs
+        self._follower = Follower(origin, checkouts, Polling(session.now, every), self._tell)
+        self._used: Checkout | None = None
+
+    @property
+    def revision(self) -> str:
+        """The revision that the application uses, also while it is tried."""
+        return self._used.revision if self._used is not None else ""
+
+    def load_first(self) -> None:
+        """Load the last good revision, or else the newest one.
+
+        Raises:
+            BatchsyncError: If neither can be loaded.
+        """
+        failure: BatchsyncError | None = None
+        for checkout in self._follower.first():
+            self.use(checkout)
+            try:
+                self.app.deployment  # noqa: B018 - loads the file
+            except BatchsyncError as error:
+                failure = error
+            else:
+                self._follower.activate(checkout, complete=False)
+                return
+        assert failure is not None  # noqa: S101 - there is always a first one
+        raise failure
+
+    def newer(self) -> Checkout | None:
+        """Return the newest revision if it is not active."""
+        return self._follower.newer()
+
+    def use(self, checkout: Checkout) -> Checkout:
+        """Let the application read the files of a revision.
+
+        Returns:
+            The revision that it used before.
+        """
+        before, self._used = self._used or checkout, checkout
+        self.app.use_file(checkout.folder / self._file, checkout.folder / self._jobs if self._jobs else None)
+        return before
+
+    def note(self, *, complete: bool) -> None:
+        """Note that the revision in use is active.
+
+        Args:
+            complete: Whether all of its jobs are active.
+        """
+        if self._used is not None:
+            self._follower.activate(self._used, complete=complete)
+
+    def _tell(self, error: BatchsyncError | None) -> None:
+        """Print and emit that the origin cannot be asked, or can again."""
+        found = print_failure(error, self._session).data() if error is not None else None
+        self.app.events.emit(OriginChecked(origin=self._follower.title, error=found))
+
+
+def followed(session: Session, *, git: str | None, watch: Path | None, poll: timedelta) -> Revisions | None:
+    """Return what a command follows; None if it reads the jobs file where it is.
+
+    Args:
+        session: The session of the command.
+        git: Repository and branch.
+        watch: A folder.
+        poll: How often they are asked.
+
+    Raises:
+        UsageError: If both are given, or one cannot be followed.
+    """
+    if git is not None and watch is not None:
+        raise UsageError("--git and --watch exclude each other", hint="choose one of them")
+    if git is not None:
+        return Revisions(session, GitBranch.parse(git), poll)
+    return Revisions(session, WatchedFolder.of(watch), poll) if watch is not None else None
