@@ -16,6 +16,7 @@ from batchsync.deployments.git_branch import GitBranch
 from batchsync.deployments.watched_folder import WatchedFolder
 from batchsync.errors import BatchsyncError, UsageError
 from batchsync.ports import OriginChecked
+from batchsync.reconcile.serve import MAX_SLEEP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +57,7 @@ class Revisions:
 
     Attributes:
         app: The application; its state folder does not change with the revision.
-        every: How often the origin is asked.
+        longest_sleep: How often the origin is asked; waits that the clock of mocks skips take no time.
     """
 
     def __init__(self, session: Session, origin: Origin, every: timedelta) -> None:
@@ -82,7 +83,7 @@ class Revisions:
         # Commands that messages advise read the active revision.
         session.options = session.options.merged({"file": checkouts.current / given.file, "state": base})
         self.app: App = App(settings)
-        self.every = every
+        self.longest_sleep = MAX_SLEEP if settings.skip_poll_wait else every
         self._session, self._file, self._jobs = session, given.file, given.jobs
         self._follower = Follower(origin, checkouts, Polling(session.now, every), self._tell)
         self._used: Checkout | None = None

@@ -107,7 +107,7 @@ def serve(session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], 
             else:
                 _print(report, session)
 
-        sleep = revisions.every if revisions is not None else MAX_SLEEP
+        sleep = revisions.longest_sleep if revisions is not None else MAX_SLEEP
         serve_jobs(reloader, services, CronTicks(), on_outcome=on_outcome, once=once, longest_sleep=sleep)
         # If nothing ran, jobs were loaded once, and at least one has a schedule.
         report = OutcomeReport(jobs=tuple(done), idle="" if done else _idle(reloader.contexts, services.clock.now()))
