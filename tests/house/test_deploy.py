@@ -1,4 +1,4 @@
-"""The files of deploy/ and examples/gitops are well-formed, pinned, without secrets, and as restricted as they can be."""
+"""The files of deploy/ and examples/gitops are well-formed, pinned, restricted and without secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The repository of examples/gitops with the kit of deploy/: action, GitLab template, hooks and commands of containers."""
+"""The repository of examples/gitops with the kit of deploy/: action, GitLab template, hooks, health checks."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_next_plan_replaces_comment_and_says_that_nothing_changes(checkout: Chec
     planned = checkout.act(api, command="plan")
     assert (planned.code, planned.outputs["changes"]) == (0, "false")
     assert len(api.comments) == 2
-    assert "nothing to send" in api.comments[1]["body"]
+    assert "Nothing would be sent" in api.comments[1]["body"]
 
 
 def test_mistake_is_annotated_and_fails_the_check(checkout: Checkout) -> None:

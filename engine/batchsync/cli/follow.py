@@ -66,9 +66,6 @@ class Revisions:
         Raises:
             UsageError: If a path leads out of the revisions, or the interval is too short.
         """
-        from batchsync.app import App  # noqa: PLC0415 - help needs no application
-        from batchsync.settings import Settings  # noqa: PLC0415 - the same
-
         if every < _SHORTEST:
             raise UsageError("--poll is shorter than a second", hint="write for example --poll 1m")
         given = session.settings()
@@ -78,11 +75,11 @@ class Revisions:
                     f"{path} leads out of {origin.title}", hint="-f and --jobs name files of the repository or folder"
                 )
         base = (given.state or Path(".batchsync")).absolute()
-        settings = Settings(**given.model_dump() | {"state": base})
+        settings = given.with_state(base)
         checkouts = Checkouts(settings.checkouts_folder)
         # Commands that messages advise read the active revision.
         session.options = session.options.merged({"file": checkouts.current / given.file, "state": base})
-        self.app: App = App(settings)
+        self.app: App = session.new_app(settings)
         self.longest_sleep = MAX_SLEEP if settings.skip_poll_wait else every
         self._session, self._file, self._jobs = session, given.file, given.jobs
         self._follower = Follower(origin, checkouts, Polling(session.now, every), self._tell)
@@ -99,18 +96,17 @@ class Revisions:
         Raises:
             BatchsyncError: If neither can be loaded.
         """
-        failure: BatchsyncError | None = None
+        failures: list[BatchsyncError] = []
         for checkout in self._follower.first():
             self.use(checkout)
             try:
-                self.app.deployment  # noqa: B018 - loads the file
+                self.app.jobs(())
             except BatchsyncError as error:
-                failure = error
+                failures.append(error)
             else:
                 self._follower.activate(checkout, complete=False)
                 return
-        assert failure is not None  # noqa: S101 - there is always a first one
-        raise failure
+        raise failures[-1]
 
     def newer(self) -> Checkout | None:
         """Return the newest revision if it is not active."""

@@ -65,7 +65,7 @@ class JobsReloader:
         Args:
             app: The application; with `revisions`, it uses the file of one of them.
             names: Names of jobs (empty means all), or what chooses them.
-            listener: Told about reloads.
+            listener: Listener for reloads.
             pause: Waits for a file that is being written.
             revisions: What is followed; None for a file that changes.
         """

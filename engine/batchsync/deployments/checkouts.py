@@ -1,7 +1,7 @@
 """Copies of revisions, each in a folder of its own below the state folder, and which of them was good last.
 
-A copy is written elsewhere and renamed, so that it is complete or not there. Whoever uses one holds a shared lock of
-the kernel on its folder, which ends with the process: only copies that nobody uses are deleted.
+A copy is written elsewhere and renamed, so that it is complete or not there. A process that uses one holds a
+shared lock of the kernel on its folder, which ends with the process: only unused copies are deleted.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchsync.deployments import RECORD
+from batchsync.errors import UnavailableError
 from batchsync.util.files import fsync_file, fsync_folder, make_private, translate_os_errors
 
 if TYPE_CHECKING:
@@ -91,8 +92,8 @@ class Checkouts:
             finally:
                 shutil.rmtree(work, ignore_errors=True)
                 os.close(lock)
-            if not self._hold(checkout.folder):
-                raise OSError(0, "another process deleted it; it is tried again")
+        if not self._hold(checkout.folder):
+            raise UnavailableError(f"{checkout.folder}: another process deleted it", hint="it is tried again")
         return checkout
 
     def good(self, title: str) -> str:

@@ -35,7 +35,7 @@ _OPTIONS = (
     "maintenance.auto=false",
     "transfer.credentialsInUrl=die",
 )
-#: Variables that would let git use another repository or configuration than it is told.
+#: Variables that would let git use another repository or configuration than its arguments name.
 _OWN_VARIABLES = (
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_PREFIX", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_REPLACE_REF_BASE",
