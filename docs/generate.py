@@ -57,6 +57,25 @@ def json_output() -> str:
     return output_page()
 
 
+def log_fields() -> str:
+    """Return the members of a log line of JSON as a Markdown table."""
+    from batchsync.report.log_entry import FIELDS
+
+    rows = "\n".join(f"| `{name}` | {text} |" for name, text in FIELDS.items())
+    return f"| member | meaning |\n| --- | --- |\n{rows}\n"
+
+
+def metrics() -> str:
+    """Return all metrics as a Markdown table, from their definitions."""
+    from batchsync.observers.metric_definitions import METRICS
+
+    rows = "\n".join(
+        f"| `{item.name}` | {item.kind} | {', '.join(f'`{label}`' for label in item.labels)} | {item.meaning} |"
+        for item in METRICS
+    )
+    return f"| metric | kind | labels | meaning |\n| --- | --- | --- | --- |\n{rows}\n"
+
+
 def lifecycle() -> str:
     """Return the lifecycle of a batch as a Mermaid diagram, from the transition table of the engine."""
     arrows: dict[tuple[str, str], list[str]] = {}

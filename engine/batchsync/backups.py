@@ -29,7 +29,7 @@ def backup_place(target: BackupTarget, access: AccessOf, settings: Settings) -> 
     Args:
         target: The folder, of this machine or of a storage.
         access: Resolves the references of the storage.
-        settings: The settings. The state of runs against mocks is backed up beside it, and no storage is used.
+        settings: The settings. The state of runs against mocks is backed up next to it, and no storage is used.
 
     Returns:
         The place.

@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     )
 
     file: Path = Field(default=Path("jobs.yaml"), description="the jobs file")
-    state: Path | None = Field(default=None, description="the state folder; default: .batchsync beside the jobs file")
+    state: Path | None = Field(default=None, description="the state folder; default: .batchsync next to the jobs file")
     mocks: bool = Field(default=False, description="use the bundled mocks instead of the vendors")
     mocks_at: Path | None = Field(
         default=None, description="ready file of running mocks (`batchsync mocks serve`); implies `mocks`"
@@ -52,6 +52,7 @@ class Settings(BaseSettings):
         default=None, description="the environment of `environments:`; the state folder belongs to one of them"
     )
     jobs: Path | None = Field(default=None, description="a folder whose files *.yaml are added to the jobs file")
+    log_format: Literal["text", "json"] = Field(default="text", description="format of log lines on stderr")
     skip_poll_wait: bool | None = Field(
         default=None,
         description="with mocks: advance their clock instead of waiting; default: not in `serve` without --once",

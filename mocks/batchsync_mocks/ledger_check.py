@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 JOURNAL = "journal.db"
 _OUTCOMES = ("accepted", "rejected")
-#: Counts beside the equation, in a settlement or in the plan counts of a journal. Every other count is an outcome.
+#: Counts besides the equation, in a settlement or in the plan counts of a journal. Every other count is an outcome.
 _FIGURES = frozenset({"in_flight", "needs_attention", "batches", "bytes", "sent"})
 _FIGURES |= {"source_rows", "added", "changed", "removed", "resent", "unstaged"}
 #: Prefix of an outcome in the plan counts of a journal if an earlier run sent the row.

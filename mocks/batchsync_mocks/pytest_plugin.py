@@ -44,7 +44,7 @@ def vendor_mocks(request: pytest.FixtureRequest) -> Iterator[Running]:
 
 @pytest.fixture
 def vendor_mock(request: pytest.FixtureRequest) -> Iterator[Callable[[str], VendorMock]]:
-    """Return a function that serves a fresh mock of a vendor of a folder, such as `./acme` beside the test.
+    """Return a function that serves a fresh mock of a vendor of a folder, such as `./acme` next to the test.
 
     Yields:
         The function. Its argument is the folder with `vendor.yaml`, relative to that of the test.

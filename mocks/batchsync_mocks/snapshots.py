@@ -2,7 +2,7 @@
 
 The key of the certificate authority is never included.
 
-A restore takes place completely or not at all. The tar is unpacked beside the state and read entirely; a single rename
+A restore takes place completely or not at all. The tar is unpacked next to the state and read entirely; a single rename
 of the unpacked folder to `PENDING` then decides: before it, an error or a kill leaves the former state; after it, an
 error undoes what was replaced, and after a kill the next start completes the restore (`complete`).
 """

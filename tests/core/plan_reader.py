@@ -34,4 +34,4 @@ def instructions(plan: Plan) -> Iterator[str]:
 for line in instructions(Plan.from_dict(json.load(sys.stdin))):
     sys.stdout.write(f"{line}\n")
 outside_core = [name for name in sys.modules if name.startswith("batchsync.") and not name.startswith("batchsync.core")]
-sys.stdout.write(f"imported beside core: {', '.join(outside_core) or 'nothing'}\n")
+sys.stdout.write(f"imported besides core: {', '.join(outside_core) or 'nothing'}\n")

@@ -149,7 +149,7 @@ def test_toy_reader_needs_only_core() -> None:
         "leave 1 rejected earlier",
         "warn of 2: email: not an address",
         f"plan {blocked.digest}",
-        "imported beside core: nothing",
+        "imported besides core: nothing",
     ]
 
 

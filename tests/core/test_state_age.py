@@ -12,11 +12,11 @@ MARK = JournalMark(folder="/state", serial=10, event=4, chain="c4", acceptance="
 
 
 @pytest.mark.parametrize("serial", [10, 11, 99])
-@pytest.mark.parametrize("beside", [None, 10])
-def test_journal_that_contains_its_mark_is_not_older(serial: int, beside: int | None) -> None:
+@pytest.mark.parametrize("copy_serial", [None, 10])
+def test_journal_that_contains_its_mark_is_not_older(serial: int, copy_serial: int | None) -> None:
     journal = replace(MARK, serial=serial, folder="/moved")
 
-    assert older_state(journal, MARK, holds_event=True, holds_acceptance=True, beside=beside) is None
+    assert older_state(journal, MARK, holds_event=True, holds_acceptance=True, copy_serial=copy_serial) is None
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_journal_that_lacks_anything_of_its_mark_is_older(
 ) -> None:
     journal = replace(MARK, serial=serial)
 
-    found = older_state(journal, MARK, holds_event=holds_event, holds_acceptance=holds_acceptance, beside=None)
+    found = older_state(journal, MARK, holds_event=holds_event, holds_acceptance=holds_acceptance, copy_serial=None)
 
     assert found == OlderState(serial=serial, newest=10, other="")
 
@@ -36,6 +36,6 @@ def test_copy_that_was_used_beyond_the_mark_counts() -> None:
     """The anchor lags behind the original, as after a run with anchors switched off."""
     journal = replace(MARK, serial=11, folder="/copy")
 
-    found = older_state(journal, MARK, holds_event=True, holds_acceptance=True, beside=12)
+    found = older_state(journal, MARK, holds_event=True, holds_acceptance=True, copy_serial=12)
 
     assert found == OlderState(serial=11, newest=12, other="/state")

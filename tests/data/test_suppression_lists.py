@@ -11,7 +11,7 @@ from data_kit import HEAD, NOW, Bench, batch, counts, job, rules
 from batchsync.core.batch import Verdict
 from batchsync.core.job import Removal, Source, Suppress
 from batchsync.core.suppressed import OnSuppressed
-from batchsync.errors import SourceError
+from batchsync.errors import SourceError, SpecError
 from batchsync.ports import CompareContext, Comparison
 
 if TYPE_CHECKING:
@@ -121,8 +121,15 @@ def test_list_has_digests_only(bench: ListedBench) -> None:
     assert b"m4@x.com" not in digests.read_bytes()
 
 
-@pytest.mark.parametrize("text", ["other\nx\n", "mail\na,b,c\n", ""])
+@pytest.mark.parametrize("text", ["mail\na,b,c\n", ""])
 def test_unreadable_list_is_refused(bench: ListedBench, text: str) -> None:
     bench.source(text, "optouts.csv")
     with pytest.raises(SourceError):
         bench.compare()
+
+
+def test_list_without_its_column_is_a_mistake_of_the_jobs_file(bench: ListedBench) -> None:
+    bench.source("other\nx\n", "optouts.csv")
+    with pytest.raises(SpecError) as caught:
+        bench.compare()
+    assert "has no column 'mail'" in caught.value.problems[0].message

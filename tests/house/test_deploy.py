@@ -128,6 +128,14 @@ def test_kubernetes_pods_are_restricted_and_keep_one_state(overlay: str) -> None
     assert all(any(path.startswith(f"{mount}/") for mount in mounts) for path in folders.values())
     if overlay == "serve":
         assert (workload["spec"]["replicas"], workload["spec"]["strategy"]) == (1, {"type": "Recreate"})
+        (port,) = (item["containerPort"] for item in container["ports"])
+        assert container["args"][-1] == f"0.0.0.0:{port}"
+        assert {
+            container[probe]["httpGet"]["path"] for probe in ("livenessProbe", "readinessProbe", "startupProbe")
+        } == {
+            "/healthz",
+            "/readyz",
+        }
         assert workload["spec"]["selector"]["matchLabels"].items() <= spec["template"]["metadata"]["labels"].items()
     else:
         assert workload["spec"]["concurrencyPolicy"] == "Forbid"

@@ -105,7 +105,6 @@ def test_delivered_person_is_removed_where_the_job_says_so(deployment: Deploymen
 
 DAMAGES = {
     "missing": None,
-    "no such column": b"mail\nx@example.com\n",
     "empty file": b"",
     "wrong encoding": b"email\n\xff\xfe\xfa\n",
     "rows of another width": b"email\na,b\n",
@@ -211,6 +210,22 @@ INVALID = {
     "{table: optouts, key: email}": 'without "connection"',
     "optouts.csv": "suppress",
 }
+
+
+@pytest.mark.parametrize("command", [["validate"], ["plan", "guests"], ["sync", "guests"]])
+def test_list_without_its_column_is_a_mistake_of_the_jobs_file(deployment: Deployment, command: list[str]) -> None:
+    suppress(deployment, "{path: optouts.csv, key: e-mail, matches: email}")
+    write_list(deployment, "guest1@example.com")
+    deployment.run(*command, expect=2)
+    assert "suppress.key: optouts.csv has no column 'e-mail'" in stderr(deployment)
+    assert "jobs.yaml:" in stderr(deployment)
+    assert sent(deployment) == []
+
+
+def test_list_that_is_missing_now_is_noted(deployment: Deployment) -> None:
+    suppress(deployment, "{path: missing.csv, key: email}")
+    deployment.run("validate")
+    assert "missing.csv" in stderr(deployment)
 
 
 @pytest.mark.parametrize("block", INVALID)

@@ -115,7 +115,7 @@ def test_observer_of_a_package_receives_the_events_of_a_run(deployment: Deployme
     assert all(time.utcoffset() is not None for time in times)
     assert times == sorted(times)
     names = [line[1] for line in lines]
-    assert names[:2] == ["CommandStarted", "Progress"]
+    assert names[:3] == ["CommandStarted", "VendorCalled", "Progress"]
     assert names[-2:] == ["RunFinished", "JobFinished"]
     order = [names.index(name) for name in ("RunStarted", "BatchChanged", "RunFinished")]
     assert order == sorted(order)

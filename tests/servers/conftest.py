@@ -54,3 +54,28 @@ def azurite() -> Iterator[str]:
     """The URL of the account of Azurite."""
     with azurite_kit.running() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def shop(cluster: postgresql.Cluster) -> postgresql.Cluster:
+    """A database with a table of guests, and an account that may read a part of it."""
+    cluster.execute("CREATE DATABASE shop; CREATE ROLE reader LOGIN PASSWORD 'reading'")
+    cluster.execute(
+        """
+        CREATE SCHEMA mart;
+        CREATE TABLE mart.guests (id int PRIMARY KEY, name text, updated_at timestamptz);
+        INSERT INTO mart.guests SELECT g, 'n' || g, '2026-01-01'::timestamptz + g * interval '1 h'
+          FROM generate_series(1, 10) AS g;
+        CREATE TABLE mart."Odd ""table"" x" (id int, "a b" text);
+        CREATE TABLE hidden (id int);
+        GRANT USAGE ON SCHEMA mart TO reader;
+        CREATE FUNCTION writing() RETURNS int LANGUAGE plpgsql AS
+          'BEGIN INSERT INTO hidden VALUES (1); RETURN 1; END';
+        CREATE FUNCTION failing() RETURNS int LANGUAGE plpgsql AS
+          'BEGIN RAISE EXCEPTION ''Hopper''; END';
+        CREATE FUNCTION guessing() RETURNS int LANGUAGE plpgsql AS
+          'DECLARE n int; BEGIN EXECUTE ''SELECT x FROM "Hopper"'' INTO n; RETURN n; END';
+        """,
+        dbname="shop",
+    )
+    return cluster

@@ -13,78 +13,27 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
 import pytest
 
-from batchsync.core.job import Source
-from batchsync.core.query import Database, Query, Server, Since
-from batchsync.data.row.open_source import open_source
-from batchsync.errors import SourceError, UnavailableError, UsageError
-from batchsync.source import check_database, describe_query, fetch, postgres_query
+from batchsync.errors import SourceError, UnavailableError
+from batchsync.source import check_database, describe_query, fetch
 from kit import postgresql
+from kit.postgresql_queries import database_of, landed, query_of, source_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from batchsync.core.query import Query
     from kit.postgresql import Cluster
 
 _ROWS = "SELECT generate_series(1, {}) AS id, repeat('x', 400) AS text"
 
 
-def _database(
-    cluster: Cluster, kind: str = "postgres", timeout: timedelta = timedelta(hours=1), **more: Any
-) -> Database:
-    settings = {"host": str(cluster.folder), "port": cluster.port, "dbname": "shop", "user": "test"} | more
-    return Database(name="warehouse", kind=kind, server=Server(**settings), statement_timeout=timeout)
-
-
-def _query(cluster: Cluster, sql: str = "", **more: Any) -> Query:
-    names = {"table", "written", "file", "since", "after"}
-    of_query = {name: more.pop(name) for name in names & set(more)}
-    return Query(database=_database(cluster, **more), sql=sql, **of_query)
-
-
-def _source(query: Query) -> Source:
-    return Source(path=query.title, folder="/", key=("id",), query=query)
-
-
-def _landed(query: Query, into: Path, **options: Any) -> pl.DataFrame:
-    opened = open_source(fetch(_source(query), into, since=query.after or None, **options))
-    return pl.concat([pl.read_parquet(file) for file in opened.files]).cast(dict(opened.schema))
-
-
 def _refusal(query: Query, into: Path, **options: Any) -> str:
     """Return the error of a fetch, which left no part behind."""
     with pytest.raises((SourceError, UnavailableError)) as caught:
-        fetch(_source(query), into, **options)
+        fetch(source_of(query), into, **options)
     assert not list(into.glob("*"))
     assert not list(into.glob(".*"))
     return f"{caught.value.message} | {caught.value.hint}"
-
-
-@pytest.fixture(scope="module")
-def shop(cluster: Cluster) -> Cluster:
-    """A database with a table of guests, and an account that may read a part of it."""
-    cluster.execute("CREATE DATABASE shop; CREATE ROLE reader LOGIN PASSWORD 'reading'")
-    cluster.execute(
-        """
-        CREATE SCHEMA mart;
-        CREATE TABLE mart.guests (id int PRIMARY KEY, name text, updated_at timestamptz);
-        INSERT INTO mart.guests SELECT g, 'n' || g, '2026-01-01'::timestamptz + g * interval '1 h'
-          FROM generate_series(1, 10) AS g;
-        CREATE TABLE mart."Odd ""table"" x" (id int, "a b" text);
-        CREATE TABLE hidden (id int);
-        GRANT USAGE ON SCHEMA mart TO reader;
-        CREATE FUNCTION writing() RETURNS int LANGUAGE plpgsql AS
-          'BEGIN INSERT INTO hidden VALUES (1); RETURN 1; END';
-        CREATE FUNCTION failing() RETURNS int LANGUAGE plpgsql AS
-          'BEGIN RAISE EXCEPTION ''Hopper''; END';
-        CREATE FUNCTION guessing() RETURNS int LANGUAGE plpgsql AS
-          'DECLARE n int; BEGIN EXECUTE ''SELECT x FROM "Hopper"'' INTO n; RETURN n; END';
-        """,
-        dbname="shop",
-    )
-    return cluster
 
 
 @pytest.mark.parametrize("kind", ["postgres", "redshift"])
@@ -100,16 +49,16 @@ def shop(cluster: Cluster) -> Cluster:
     ],
 )
 def test_statements_of_every_form_are_read(shop: Cluster, tmp_path: Path, sql: str, kind: str) -> None:
-    found = _landed(_query(shop, sql, kind=kind), tmp_path / "into")
+    found = landed(query_of(shop, sql, kind=kind), tmp_path / "into")
     assert found["id"].to_list() == list(range(1, 11))
     assert found["name"].to_list() == [f"n{number}" for number in range(1, 11)]
 
 
 def test_tables_are_quoted_and_some_rows_suffice(shop: Cluster, tmp_path: Path) -> None:
-    assert _landed(_query(shop, table=("mart", "guests")), tmp_path / "a", rows=3).height == 3
-    found = _landed(_query(shop, table=("mart", 'Odd "table" x')), tmp_path / "b")
+    assert landed(query_of(shop, table=("mart", "guests")), tmp_path / "a", rows=3).height == 3
+    found = landed(query_of(shop, table=("mart", 'Odd "table" x')), tmp_path / "b")
     assert (found.columns, found.height) == (["id", "a b"], 0)
-    message = _refusal(_query(shop, table=("mart", 'x"; DROP TABLE hidden; --')), tmp_path / "c")
+    message = _refusal(query_of(shop, table=("mart", 'x"; DROP TABLE hidden; --')), tmp_path / "c")
     assert "does not exist" in message
     assert "Correct table" in message
 
@@ -118,7 +67,7 @@ def test_columns_are_described_without_reading(shop: Cluster) -> None:
     sql = (
         "SELECT 1 AS a, 2::numeric AS b, 2::numeric(9,2) AS c, '{1}'::int[] AS d, int4range(1, 2) AS e, failing() AS f"
     )
-    found = describe_query(_query(shop, sql))
+    found = describe_query(query_of(shop, sql))
     assert [(item.name, item.declared, item.read_as) for item in found] == [
         ("a", "integer", "integer"),
         ("b", "numeric", "text (for numbers, cast it: x::numeric(12,2))"),
@@ -151,13 +100,13 @@ def test_values_that_cannot_be_carried_are_refused_with_their_place(
 ) -> None:
     kind = value.rpartition("::")[2] if "::" in value else "int[]"
     sql = f"SELECT g AS id, CASE WHEN g = 30000 THEN {value} ELSE NULL::{kind} END AS v FROM generate_series(1,40000) g"
-    message = _refusal(_query(shop, sql), tmp_path / "into")
+    message = _refusal(query_of(shop, sql), tmp_path / "into")
     assert f"warehouse: query: column 'v', row 30,000: {what}" in message
 
 
 def test_lists_keep_their_elements(shop: Cluster, tmp_path: Path) -> None:
     sql = "SELECT 1 AS id, ARRAY['a', NULL, ''] AS t, '{}'::int[] AS e, NULL::float8[] AS n, ARRAY[0.1::float8] AS f"
-    found = _landed(_query(shop, sql), tmp_path / "into")
+    found = landed(query_of(shop, sql), tmp_path / "into")
     assert found.row(0) == (1, ["a", None, ""], [], None, [0.1])
 
 
@@ -192,7 +141,7 @@ def test_lists_keep_their_elements(shop: Cluster, tmp_path: Path) -> None:
 def test_statements_that_fail_are_explained_without_values(
     shop: Cluster, tmp_path: Path, sql: str, message: str
 ) -> None:
-    found = _refusal(_query(shop, sql), tmp_path / "into")
+    found = _refusal(query_of(shop, sql), tmp_path / "into")
     assert message in found
     assert found.startswith("warehouse: query")
     assert "Hopper" not in found
@@ -200,24 +149,24 @@ def test_statements_that_fail_are_explained_without_values(
 
 
 def test_place_names_the_file_of_the_query(shop: Cluster, tmp_path: Path) -> None:
-    query = _query(shop, "SELECT id,\n  nope FROM mart.guests", written="queries/g.sql", file="/q/g.sql")
+    query = query_of(shop, "SELECT id,\n  nope FROM mart.guests", written="queries/g.sql", file="/q/g.sql")
     assert 'warehouse: queries/g.sql:2:3: column "nope"' in _refusal(query, tmp_path / "into")
 
 
 def test_missing_permission_names_the_table(shop: Cluster, tmp_path: Path) -> None:
-    message = _refusal(_query(shop, table=("mart", "guests"), user="reader"), tmp_path / "into")
+    message = _refusal(query_of(shop, table=("mart", "guests"), user="reader"), tmp_path / "into")
     assert "the account may not read it: table guests" in message
     assert "Grant SELECT" in message
 
 
 def test_longest_text_and_timeout_are_taken(shop: Cluster, tmp_path: Path) -> None:
-    query = _query(shop, "SELECT repeat('x', 16 << 20) AS v", timeout=timedelta(days=3660))
-    assert _landed(query, tmp_path / "into")["v"].str.len_bytes().to_list() == [16 << 20]
+    query = query_of(shop, "SELECT repeat('x', 16 << 20) AS v", timeout=timedelta(days=3660))
+    assert landed(query, tmp_path / "into")["v"].str.len_bytes().to_list() == [16 << 20]
 
 
 @pytest.mark.parametrize("sql", ["SELECT pg_sleep(60)", "SELECT g, pg_sleep(0.01) FROM generate_series(1, 9999) AS g"])
 def test_statement_timeout_ends_a_statement(shop: Cluster, tmp_path: Path, sql: str) -> None:
-    message = _refusal(_query(shop, sql, timeout=timedelta(seconds=1)), tmp_path / "into")
+    message = _refusal(query_of(shop, sql, timeout=timedelta(seconds=1)), tmp_path / "into")
     assert "the statement took more than 1 s, its statement_timeout" in message
     assert "statement_timeout: 2h" in message
 
@@ -240,7 +189,7 @@ def test_statement_that_an_administrator_ends_is_no_source(
         if len(ended) == 1:
             assert shop.execute(ending, dbname="shop") == "t"
 
-    found = _refusal(_query(shop, _ROWS.format(5_000_000)), tmp_path / "into", progress=end)
+    found = _refusal(query_of(shop, _ROWS.format(5_000_000)), tmp_path / "into", progress=end)
     assert re.search(message, found)
     assert len(ended) < 20
 
@@ -256,7 +205,7 @@ def test_killed_server_is_no_source(tmp_path: Path) -> None:
                 for pid in (cluster.pid, *map(int, children.split())):
                     os.kill(pid, signal.SIGKILL)
 
-        query = _query(cluster, _ROWS.format(5_000_000), dbname="postgres")
+        query = query_of(cluster, _ROWS.format(5_000_000), dbname="postgres")
         message = _refusal(query, tmp_path / "into", progress=kill)
         assert "the connection was lost after" in message
         message = _refusal(query, tmp_path / "into")
@@ -279,12 +228,12 @@ def test_rows_are_those_of_one_snapshot(shop: Cluster, tmp_path: Path) -> None:
                 dbname="shop",
             )
 
-    found = _landed(_query(shop, "SELECT * FROM moving"), tmp_path / "into", progress=change)
+    found = landed(query_of(shop, "SELECT * FROM moving"), tmp_path / "into", progress=change)
     assert changes
     assert changes[0] < 200_000
     assert found["v"].unique().to_list() == ["old"]
     assert sorted(found["id"].to_list()) == list(range(1, 200_001))
-    after = _landed(_query(shop, "SELECT * FROM moving"), tmp_path / "later")
+    after = landed(query_of(shop, "SELECT * FROM moving"), tmp_path / "later")
     assert (after.height, after["v"].unique().to_list()) == (100_001, ["new"])
 
 
@@ -297,7 +246,7 @@ def test_table_cannot_be_altered_between_description_and_rows(shop: Cluster, tmp
             shop.execute("SET lock_timeout = '50ms'; ALTER TABLE altered ALTER id TYPE text", dbname="shop")
         refused.append(True)
 
-    assert _landed(_query(shop, "SELECT * FROM altered"), tmp_path / "into", progress=alter).height == 200_000
+    assert landed(query_of(shop, "SELECT * FROM altered"), tmp_path / "into", progress=alter).height == 200_000
     assert refused
 
 
@@ -309,7 +258,7 @@ def test_abandoned_read_ends_on_the_server(shop: Cluster, tmp_path: Path) -> Non
         raise StopError
 
     with pytest.raises(StopError):
-        fetch(_source(_query(shop, _ROWS.format(10**9))), tmp_path / "into", progress=stop)
+        fetch(source_of(query_of(shop, _ROWS.format(10**9))), tmp_path / "into", progress=stop)
     assert not list((tmp_path / "into").iterdir())
     _wait_until_idle(shop)
 
@@ -366,76 +315,26 @@ def test_signal_ends_the_statement_on_the_server(shop: Cluster, tmp_path: Path, 
 def test_server_that_cannot_be_reached_is_explained(
     shop: Cluster, tmp_path: Path, settings: dict[str, Any], message: str
 ) -> None:
-    assert message in _refusal(_query(shop, "SELECT 1", **settings), tmp_path / "into")
+    assert message in _refusal(query_of(shop, "SELECT 1", **settings), tmp_path / "into")
     with pytest.raises(UnavailableError, match=re.escape(message)):
-        check_database(_database(shop, **settings))
+        check_database(database_of(shop, **settings))
 
 
 def test_check_names_the_server(shop: Cluster) -> None:
-    assert re.fullmatch(r"PostgreSQL [\d.]+, read-only", check_database(_database(shop)))
-
-
-@pytest.mark.parametrize("kind", ["postgres", "redshift"])
-@pytest.mark.parametrize(
-    ("column", "after", "expected"),
-    [
-        ("updated_at", "2026-01-01 08:00:00+00:00", [8, 9, 10, 11]),
-        ("updated_at", "2026-01-01T09:30:00Z", [10, 11]),
-        ("id", "9", [9, 10, 11]),
-        ("id", "99999999999", []),
-    ],
-)
-def test_bound_is_pushed_down_as_a_value(
-    shop: Cluster, tmp_path: Path, kind: str, column: str, after: str, expected: list[int]
-) -> None:
-    sql = "SELECT id, updated_at, 1::numeric AS n FROM mart.guests UNION ALL SELECT 11, NULL, 1 ORDER BY 1"
-    query = _query(shop, sql, kind=kind, since=Since(column=column), after=after)
-    assert _landed(query, tmp_path / "into")["id"].to_list() == expected
-
-
-@pytest.mark.parametrize(
-    ("column", "message"), [("name", "cannot compare column 'name' of type text"), ("nope", "has no column 'nope'")]
-)
-def test_bound_needs_a_column_with_an_order(shop: Cluster, tmp_path: Path, column: str, message: str) -> None:
-    query = _query(shop, "SELECT id, name FROM mart.guests", since=Since(column=column))
-    with pytest.raises(UsageError, match=re.escape(message)):
-        fetch(_source(query), tmp_path / "into", since="1' OR true --")
-
-
-def test_bound_is_no_sql(shop: Cluster, tmp_path: Path) -> None:
-    query = _query(shop, "SELECT id FROM mart.guests", since=Since(column="id"))
-    with pytest.raises(SourceError) as caught:
-        fetch(_source(query), tmp_path / "into", since="1) OR (1=1")
-    assert "a text is not of the type that it is cast to" in caught.value.message
+    assert re.fullmatch(r"PostgreSQL [\d.]+, read-only", check_database(database_of(shop)))
 
 
 def test_texts_of_a_database_without_encoding_are_checked(cluster: Cluster, tmp_path: Path) -> None:
     cluster.execute("CREATE DATABASE bytes ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
     cluster.execute("CREATE TABLE t (id int, v text); INSERT INTO t VALUES (1, 'é'), (2, E'\\xe9')", dbname="bytes")
-    query = _query(cluster, "SELECT * FROM t", dbname="bytes")
+    query = query_of(cluster, "SELECT * FROM t", dbname="bytes")
     assert "a text is not of the encoding of the database" in _refusal(query, tmp_path / "into")
-    query = _query(cluster, "SELECT * FROM t WHERE id = 1", dbname="bytes")
-    assert _landed(query, tmp_path / "good")["v"].to_list() == ["é"]
+    query = query_of(cluster, "SELECT * FROM t WHERE id = 1", dbname="bytes")
+    assert landed(query, tmp_path / "good")["v"].to_list() == ["é"]
 
 
 def test_full_disk_of_the_server_is_explained(cluster: Cluster, tmp_path: Path) -> None:
     cluster.execute("CREATE DATABASE small; ALTER DATABASE small SET temp_file_limit = '1MB'")
     cluster.execute("ALTER DATABASE small SET work_mem = '64kB'")
-    query = _query(cluster, _ROWS.format(100_000) + " ORDER BY text, id DESC", dbname="small")
+    query = query_of(cluster, _ROWS.format(100_000) + " ORDER BY text, id DESC", dbname="small")
     assert "the server lacks resources" in _refusal(query, tmp_path / "into")
-
-
-@pytest.fixture(scope="module", name="portions")
-def _portions() -> Iterator[None]:
-    """Portions of Redshift of few rows."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(postgres_query, "FETCH_ROWS", 3)
-        yield
-
-
-@pytest.mark.usefixtures("portions")
-def test_redshift_is_read_in_portions(shop: Cluster, tmp_path: Path) -> None:
-    query = _query(shop, "SELECT id, updated_at FROM mart.guests ORDER BY id DESC", kind="redshift")
-    assert _landed(query, tmp_path / "into")["id"].to_list() == list(range(10, 0, -1))
-    empty = _query(shop, "SELECT id, 1::numeric AS n FROM mart.guests WHERE false", kind="redshift")
-    assert _landed(empty, tmp_path / "empty").height == 0

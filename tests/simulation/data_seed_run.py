@@ -80,23 +80,23 @@ class DataSeedRun(SeedRun):
 
     def _settle(self) -> None:
         """Let a person resolve the batches about which the vendor cannot be asked; settle the rest."""
-        self._pass(CrashPoint(log=self.log), new_run=True, wait=True, trusted=True)
-        self._pass(CrashPoint(log=self.log), new_run=False, wait=True, trusted=True)
+        self.run_process(CrashPoint(log=self.log), new_run=True, wait=True, trusted=True)
+        self.run_process(CrashPoint(log=self.log), new_run=False, wait=True, trusted=True)
         self.time.advance(_PROCESSED)
-        for batch in self._batches(lambda batch: batch.phase is Phase.NEEDS_ATTENTION):
+        for batch in self.batches(lambda batch: batch.phase is Phase.NEEDS_ATTENTION):
             if batch.pending_intent is None or batch.pending_intent is not self.vendor.stops_at:
-                self._violated(f"{batch.id} needs attention: {batch.reason}")
+                self.violated(f"{batch.id} needs attention: {batch.reason}")
             self._resolve(batch)
-        self._parked.clear()
+        self.parked.clear()
         super()._settle()
 
     def _resolve(self, batch: Batch) -> None:
         """Resolve a batch that needs attention by the ledger of the vendor."""
-        known = {item.allocation.id.lower() for item in self._batches() if item.allocation and item.id != batch.id}
+        known = {item.allocation.id.lower() for item in self.batches() if item.allocation and item.id != batch.id}
         at_vendors = oracle.vendor_batches(self.vendors).values()
         arrived = [item for item in at_vendors if item.md5 == batch.file.md5 and item.id not in known]
         if len(arrived) > 1:
-            self._violated(f"{batch.id} was sent {len(arrived)} times by itself")
+            self.violated(f"{batch.id} was sent {len(arrived)} times by itself")
         outcomes = [(version, outcome) for item in arrived for version, outcome in item.rows]
         delivered = bool(outcomes) and all(outcome == "accepted" for _, outcome in outcomes)
         if not delivered:

@@ -131,7 +131,9 @@ def check_one_allocation_each(at_vendors: Mapping[str, VendorBatch], batches: li
                 yield f"batch {batch.id} is delivered, but unknown to its vendor"
             continue
         at_vendor = at_vendors[batch.allocation.id.lower()]
-        if batch.submitted_at is None or (batch.verdict is Verdict.LOST and at_vendor.md5 is None):
+        # A page may have answered the upload with success, and a person cancelled the batch before that showed.
+        without_file = at_vendor.md5 is None and batch.verdict in (Verdict.LOST, Verdict.CANCELLED)
+        if batch.submitted_at is None or without_file:
             continue
         sent[batch.file.md5] += 1
         if at_vendor.md5 != batch.file.md5:

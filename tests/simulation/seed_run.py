@@ -4,36 +4,40 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchsync.core.batch import Batch, Phase
-from batchsync.errors import ExitCode, LockedError, SpecError, UnavailableError, UsageError
 from batchsync.journal import Journal, accept_older
-from batchsync.journal.lease import is_held, unlock
-from batchsync.reconcile.cancel import cancel
 from batchsync.reconcile.loop import WaitPolicy
-from batchsync.reconcile.renames import FormerNameOpenError
 from batchsync.reconcile.sync import JobOutcome, resume, sync
 from batchsync_mocks.clock import Clock
 from batchsync_mocks.control import MockContext
 from batchsync_mocks.serving import VENDORS, MockServer
 from batchsync_mocks.vendor_state import VendorState
 from kit.draws import draws
-from simulation import lost_state, manual_resolution, oracle, reached_states, restored_state
+from simulation import (
+    interference,
+    lost_state,
+    manual_resolution,
+    oracle,
+    reached_states,
+    reported_outcomes,
+    restored_state,
+)
 from simulation.answer_forms import draw_answer_forms, draw_calls
 from simulation.armed_faults import ArmedFaults, FileDamage
 from simulation.clock import START, VirtualTime
-from simulation.deployment import Sources, logical, vendor_of
+from simulation.deployment import Sources, vendor_of
 from simulation.fault_plan import CRASHES, STOPS, draw_faults
 from simulation.network import Network, connected
-from simulation.process_life import Crash, CrashPoint, Process, anchors_of, process
-from simulation.renames import crash_in_take_over, rename_any
+from simulation.process_life import Crash, CrashPoint, anchors_of, process
+from simulation.renames import crash_in_take_over
 from simulation.report import Report
 from simulation.state_backup import BACKUP_POINTS, RESTORE_SECONDS, StateBackup, clear_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     from batchsync_mocks.vendor import Vendor
     from simulation.fault_plan import PlannedFault
@@ -44,8 +48,6 @@ MAX_PASSES = 8
 MAX_HOURS = 36.0
 #: minutes by which a vendor's clock is behind the machine's, where they differ
 _MINUTES_BEHIND = (80, 20, -20, -80, -600)
-#: exit codes of a job of which nothing is open and no outcome is unknown
-_SETTLED = (ExitCode.DONE, ExitCode.REJECTS)
 
 
 class SeedRun:
@@ -93,7 +95,7 @@ class SeedRun:
         #: collected batches, and the number of `sync` commands
         self._collected, self.syncs = set[str](), 0
         #: batches that needed attention when the faults ended, until they are resumed
-        self._parked = set[str]()
+        self.parked = set[str]()
         #: draws of renamed columns, apart from the others so that earlier seeds stay what they were
         self._renames = type(self.draw)(f"{seed} renames")
         self._copies = type(self.draw)(f"{seed} copies")
@@ -146,7 +148,8 @@ class SeedRun:
         try:
             with connected(self.network):
                 for number in range(self.draw.randint(2, 4)):
-                    self._edit_sources(number)
+                    if number:
+                        interference.edit_sources(self)
                     restored_state.copy_state(self.state, self.folder / "older", self._copies)
                     self._life()
                 self._end_faults()
@@ -155,9 +158,9 @@ class SeedRun:
                 self._check()
                 self._resolve_unknown()
                 for violation in self._replace_state():
-                    self._violated(violation)
+                    self.violated(violation)
         except Exception as error:  # noqa: BLE001 - any exception is a violation
-            self._violated(f"{type(error).__name__}: {error}")
+            self.violated(f"{type(error).__name__}: {error}")
         finally:
             self.report.digest = hashlib.blake2b("\n".join(self.report.transcript).encode()).hexdigest()
         return self.report
@@ -165,7 +168,7 @@ class SeedRun:
     def _checkpoint(self, name: str) -> None:
         self.crash_point.checkpoint(name)
 
-    def _violated(self, text: str) -> None:
+    def violated(self, text: str) -> None:
         self.report.violations.append(text)
         self.log(f"VIOLATION {text}")
 
@@ -175,21 +178,6 @@ class SeedRun:
         return restored or lost_state.play(self)
 
     # with faults
-
-    def _edit_sources(self, number: int) -> None:
-        """Edit sources and specs and let time pass between two process lives."""
-        if number == 0:
-            return
-        for _ in range(self.draw.choice([0, 0, 1, 2, 3])):
-            self.log(self.sources.edit())
-        if self.draw.random() < 0.12:
-            self.log(self.sources.edit_spec())
-            if self._any_open():
-                self.reached("the spec was edited with batches in flight")
-        if renamed := rename_any(self.sources, self.later):
-            self.log(renamed)
-            self.reached("a job was renamed with batches in flight" if self._any_open() else "a job was renamed")
-        self.time.advance(self.draw.choice([0, 0, 0, 0.5, 20, 90, 400, 1500, 4000, 90_000, 260_000]))
 
     def _life(self) -> None:
         """Run one process with faults, which may crash."""
@@ -208,13 +196,13 @@ class SeedRun:
         )
         cancelling = self.draw.random() < 0.06
         if self.draw.random() < 0.06:
-            self._damage_file()
+            interference.damage_file(self)
         pattern, nth = (crash and crash_in_take_over(self.sources, self.later)) or (pattern, nth)
         crash_point = CrashPoint(pattern, nth, log=self.log)
         if not cancelling and self.draw.random() < 0.1:
             unlocked = self.draw.random() < 0.7
             at, nth = self.draw.choice(STOPS), self.draw.choice([1, 1, 2, 3, 5])
-            crash_point.stop = (at, nth, lambda: self._stopped(crash_point, unlocked=unlocked))
+            crash_point.stop = (at, nth, lambda: interference.run_second(self, crash_point, unlocked=unlocked))
         backup = StateBackup(self.state, self.folder / "kept")
         may_restore = self.restores and not (cancelling or crash_point.stop or self.damage.done)
         if may_restore and self.draw.random() < 0.3:
@@ -222,51 +210,24 @@ class SeedRun:
         if new_run and self._renames.random() < 0.1:
             self.sources.rename_column(self._renames.choice(self.sources.names))
             self.log(f"a column of {self.sources.renamed} was renamed")
-        self._pass(crash_point, new_run=new_run, wait=wait, cancelling=cancelling, trusted=False)
+        self.run_process(crash_point, new_run=new_run, wait=wait, cancelling=cancelling, trusted=False)
         self.sources.rename_column("")
         if crash_point.fenced_writes:
-            self._violated(f"a process without its lease still wrote: {crash_point.fenced_writes[0]}")
+            self.violated(f"a process without its lease still wrote: {crash_point.fenced_writes[0]}")
         self._note_hits(self.armed.disarm(planned))
         self.damage.repair()
         self._restore(backup)
 
     def _restore(self, backup: StateBackup) -> None:
         """Restore the state folder from a backup if the journal has changed since."""
-        if backup.restore(self.sources.journal_names, self._batches()):
+        if backup.restore(self.sources.journal_names, self.batches()):
             self.time.advance(RESTORE_SECONDS)
             self.log("the state folder was restored from a copy")
             accept_older(self.state, anchors_of(self.state), reason="the simulation restored it", at=self.time.now())
             self.reached("the state folder was restored from a copy")
-            self._collected = {batch.id for batch in self._batches(lambda batch: batch.counts is not None)}
+            self._collected = {batch.id for batch in self.batches(lambda batch: batch.counts is not None)}
 
-    def _stopped(self, crash_point: CrashPoint, *, unlocked: bool) -> None:
-        """Run another process while this one is stopped, after its jobs were unlocked or without that."""
-        self.reached("a lease holder was stopped" + (" and unlocked" if unlocked else ""))
-        # It may not have acquired the leases of its other jobs yet; the other process may run those.
-        held = {name for name in self.sources.journal_names if is_held(self.state, name)}
-        if unlocked:
-            with Journal.open(self.state) as journal:
-                for name in self.sources.journal_names:
-                    unlock(journal, self.state, name, self.time.now())
-        stopped, sleeps = self.crash_point, self.time.sleeps
-        outcomes = self._pass(
-            CrashPoint(log=self.log), new_run=self.draw.random() < 0.5, wait=True, trusted=False, locked=not unlocked
-        )
-        self.crash_point, self.time.sleeps = stopped, sleeps
-        if not unlocked and any(
-            outcome.exit_code is not ExitCode.LOCKED for outcome in outcomes if outcome.job in held
-        ):
-            self._violated("two processes ran the same job at the same time")
-        crash_point.fenced = crash_point.lost_leases = unlocked
-
-    def _damage_file(self) -> None:
-        finalized = self._batches(lambda batch: batch.phase in (Phase.PREPARED, Phase.ALLOCATED))
-        if finalized:
-            self.damage.damage_any([Path(item.file.path) for item in finalized], self.draw)
-            self.log("a batch file was damaged")
-            self.reached("a batch file was damaged")
-
-    def _pass(
+    def run_process(
         self,
         crash_point: CrashPoint,
         *,
@@ -284,9 +245,9 @@ class SeedRun:
         try:
             with process(self.state, self.sources, self.time, crash_point, self.credentials(), self.rows_max) as engine:
                 if cancelling:
-                    self._cancel(engine)
+                    interference.cancel_first(self, engine)
                 outcomes = (sync if new_run else resume)(engine.contexts, engine.services, wait_policy)
-                self._check_outcomes(outcomes, trusted=trusted, locked=locked or crash_point.lost_leases)
+                reported_outcomes.check(self, outcomes, trusted=trusted, locked=locked or crash_point.lost_leases)
                 return outcomes
         except Crash:
             self.report.crashes += 1
@@ -295,63 +256,15 @@ class SeedRun:
         finally:
             self.crash_point = CrashPoint()
 
-    def _cancel(self, engine: Process) -> None:
-        """Cancel the first open batch."""
-        for batch in engine.journal.open_batches():
-            context = next((item for item in engine.contexts if item.job.name == batch.job), None)
-            if context is None:
-                continue
-            try:
-                with engine.services.lease(batch.job):
-                    cancel(batch, context, engine.services)
-                self.reached("a batch was cancelled")
-            except (UsageError, UnavailableError) as refused:
-                self.log(f"not cancelled: {refused.message}")
-            return
-
-    def _check_outcomes(self, outcomes: tuple[JobOutcome, ...], *, trusted: bool, locked: bool) -> None:
-        """Check the outcomes that a process reported for its jobs."""
-        for outcome in outcomes:
-            self.log(f"{outcome.job}: exit {int(outcome.exit_code)} {outcome.error.message if outcome.error else ''}")
-            if logical(outcome.job) == self.sources.renamed and isinstance(outcome.error, SpecError):
-                self.reached("a job with a renamed column stopped, and no other")
-                continue
-            expected = (UnavailableError, LockedError) if locked else UnavailableError
-            undisturbed = trusted or not (locked or self.damage.done or self.armed.any_hit())
-            # A renamed job waits for its open batches; whether these ever end, the last passes show.
-            waits = isinstance(outcome.error, FormerNameOpenError)
-            if outcome.error is not None and not waits and (undisturbed or not isinstance(outcome.error, expected)):
-                self._violated(f"{outcome.job}: {type(outcome.error).__name__}: {outcome.error.message}")
-            if outcome.exit_code in _SETTLED:
-                self._check_nothing_open(outcome)
-            self._check_not_given_up(outcome, trusted=trusted)
-            self.reached(*reached_states.of_runs(outcome))
-
-    def _check_nothing_open(self, outcome: JobOutcome) -> None:
-        """Check that a job reported as settled has no open batch."""
-        for batch in self._batches(lambda batch: batch.phase is not Phase.DELIVERED):
-            if logical(batch.job) == logical(outcome.job):
-                self._violated(f"{outcome.job}: exit {int(outcome.exit_code)}, and {batch.id} is {batch.phase}")
-
-    def _check_not_given_up(self, outcome: JobOutcome, *, trusted: bool) -> None:
-        """Check that no batch waits for a person because of an outage, or without a fault because of lost allocations.
-
-        No outage lasts as long as a deadline.
-        """
-        for batch in self._batches(lambda batch: batch.job == outcome.job and batch.phase is Phase.NEEDS_ATTENTION):
-            if batch.reason.startswith("failed "):
-                self._violated(f"{outcome.job}: an outage stopped {batch.id}: {batch.reason}")
-            if trusted and batch.id not in self._parked and batch.reason.startswith("lost "):
-                self._violated(f"{outcome.job}: allocations were lost without a fault: {batch.reason}")
-
     def reached(self, *names: str) -> None:
         """Note states and faults that the seed reached."""
         self.report.reached.update(names)
 
-    def _any_open(self) -> bool:
-        return bool(self._batches(lambda batch: batch.phase is not Phase.DELIVERED))
+    def any_open(self) -> bool:
+        """Return whether a batch is open."""
+        return bool(self.batches(lambda batch: batch.phase is not Phase.DELIVERED))
 
-    def _batches(self, fits: Callable[[Batch], bool] | None = None) -> list[Batch]:
+    def batches(self, fits: Callable[[Batch], bool] | None = None) -> list[Batch]:
         """Return the batches in the journal, optionally only those that `fits` selects."""
         if not (self.state / "journal.db").exists():
             return []
@@ -362,11 +275,11 @@ class SeedRun:
     def _note_states(self) -> None:
         """Note the states that a starting process finds."""
         self.reached(*reached_states.of_journal(self.state, self.sources))
-        self.reached(*reached_states.at_start(self._batches(), oracle.vendor_batches(self.vendors)))
+        self.reached(*reached_states.at_start(self.batches(), oracle.vendor_batches(self.vendors)))
 
     def _note_hits(self, hits: list[PlannedFault]) -> None:
         """Note the faults that hit requests, and the batches that may have unknown rows or be lost because of them."""
-        collected = {batch.id: vendor_of(batch.job) for batch in self._batches(lambda batch: batch.counts is not None)}
+        collected = {batch.id: vendor_of(batch.job) for batch in self.batches(lambda batch: batch.counts is not None)}
         for item in hits:
             self.report.hit[item.name] += 1
             self.reached(f"fault {item.name} at {item.call}")
@@ -383,7 +296,7 @@ class SeedRun:
 
     def _end_faults(self) -> None:
         self.armed.clear()
-        self._parked = {str(batch.id) for batch in self._batches(lambda item: item.phase is Phase.NEEDS_ATTENTION)}
+        self.parked = {str(batch.id) for batch in self.batches(lambda item: item.phase is Phase.NEEDS_ATTENTION)}
         self.log("no more faults")
 
     def _settle(self) -> None:
@@ -391,23 +304,23 @@ class SeedRun:
         self._note_states()
         begun = self.time.epoch()
         for number in range(1, MAX_PASSES + 1):
-            self._pass(CrashPoint(log=self.log), new_run=True, wait=True, trusted=True)
-            needs_attention = self._batches(lambda batch: batch.phase is Phase.NEEDS_ATTENTION)
+            self.run_process(CrashPoint(log=self.log), new_run=True, wait=True, trusted=True)
+            needs_attention = self.batches(lambda batch: batch.phase is Phase.NEEDS_ATTENTION)
             if needs_attention:
                 self.reached("a batch that needs attention was resumed")
-                self._pass(CrashPoint(log=self.log), new_run=False, wait=True, trusted=True)
-                self._parked.clear()
+                self.run_process(CrashPoint(log=self.log), new_run=False, wait=True, trusted=True)
+                self.parked.clear()
                 continue
-            if not self._any_open():
+            if not self.any_open():
                 self.report.passes, self.report.hours = number, (self.time.epoch() - begun) / 3600
                 if self.report.hours > MAX_HOURS:
-                    self._violated(f"it took {self.report.hours:.1f} hours until everything was settled")
+                    self.violated(f"it took {self.report.hours:.1f} hours until everything was settled")
                 return
         open_batches = [
             (batch.id, str(batch.phase), str(batch.pending_intent), batch.reason)
-            for batch in self._batches(lambda batch: batch.phase is not Phase.DELIVERED)
+            for batch in self.batches(lambda batch: batch.phase is not Phase.DELIVERED)
         ]
-        self._violated(f"still not settled after {MAX_PASSES} passes: {open_batches}")
+        self.violated(f"still not settled after {MAX_PASSES} passes: {open_batches}")
 
     def _check(self) -> None:
         """Check the invariants by the ledgers of the vendors."""
@@ -424,7 +337,7 @@ class SeedRun:
                 *oracle.check_journal(journal, self.sources.journal_names),
                 *oracle.check_target(at_vendors, self.vendors, self.sources, self.state, journal),
             ):
-                self._violated(violation)
+                self.violated(violation)
             for batch in batches:
                 events = journal.events(batch.id)
                 self.reached(*reached_states.of_batch(batch, events))
@@ -443,9 +356,9 @@ class SeedRun:
         """Sync once more; there must be nothing left to do."""
         self.time.advance(5 * 3600)
         before = self._sent()
-        outcomes = self._pass(CrashPoint(log=self.log), new_run=True, wait=True, trusted=True)
+        outcomes = self.run_process(CrashPoint(log=self.log), new_run=True, wait=True, trusted=True)
         for violation in oracle.check_idle_sync(outcomes, self._sent() - before, self.vendors, self.sources):
-            self._violated(violation)
+            self.violated(violation)
 
     def _resolve_unknown(self) -> None:
         """Resolve all unknown rows manually; afterwards no row may deviate."""
@@ -469,7 +382,7 @@ class SeedRun:
                 *oracle.check_nothing_unknown(journal, self.sources),
                 *oracle.check_target(at_vendors, self.vendors, self.sources, self.state, journal, resolved=True),
             ):
-                self._violated(f"after the manual resolution: {violation}")
+                self.violated(f"after the manual resolution: {violation}")
 
     def _sent(self) -> set[str]:
         return {batch.id for batch in oracle.vendor_batches(self.vendors).values() if batch.uploads}

@@ -1,7 +1,7 @@
 """The overview page of each vendor, statement by statement: what batchsync sent and received, as the mock recorded it.
 
-A statement is a case. Its source is the key of a page in the vendor's facts. One story per vendor is run by the real
-command line; the statements are checked against what the mock saw.
+A statement is a case. Its source is the key of a page in the vendor's facts. One run per vendor is made by the real
+command line; the statements are checked against what the mock recorded.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import hashlib
 import json
 import re
 import uuid
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +21,12 @@ import pytest
 import batchsync_mocks
 from batchsync.spec.vendor_spec import load_vendor
 from kit.deployment import BDP, CDP, JOBS, Deployment, write_sources
+from kit.recording import Recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    Check = Callable[[Recording], None]
 
 STATEMENTS: dict[str, list[Any]] = {BDP: [], CDP: []}
 SERVICE = "8600aa22-e4bf-4fe3-96be-7978832807a0"
@@ -97,51 +99,12 @@ jobs:
 """
 
 
-@dataclass
-class Story:
-    """What one vendor saw, and what the commands printed.
-
-    Attributes:
-        deployment: The deployment; its mocks hold the ledger.
-        requests: Requests with method, path and time, in order.
-        exchanges: The same with headers, status and answer headers.
-        printed: Output of commands, by name.
-        files: Uploaded files as received.
-        other: Number of requests before the connection was set to the other way of the pages.
-    """
-
-    deployment: Deployment
-    requests: list[dict[str, Any]] = field(default_factory=list)
-    exchanges: list[dict[str, Any]] = field(default_factory=list)
-    printed: dict[str, Any] = field(default_factory=dict)
-    files: list[bytes] = field(default_factory=list)
-    other: int = 0
-
-    def read(self) -> None:
-        """Take what the mocks recorded."""
-        mocks = self.deployment.mocks
-        self.requests = mocks.requests()
-        self.exchanges = [json.loads(line) for line in mocks.transcript().splitlines()]
-        self.files = [file.read_bytes() for file in sorted(mocks.state_dir.glob("*/uploads/*"))]
-
-    def paths(self, method: str, text: str) -> list[str]:
-        """Return the paths of requests of a method that contain a text."""
-        return [item["path"] for item in self.requests if item["method"] == method and text in item["path"]]
-
-    def exchange(self, pattern: str) -> dict[str, Any]:
-        """Return the first exchange whose request line matches a pattern."""
-        return next(item for item in self.exchanges if re.search(pattern, item["request"]))
-
-    def records(self, schema: str) -> list[dict[str, Any]]:
-        """Return the records of a schema as the vendor received them."""
-        lines = [line for data in self.files for line in gzip.decompress(data).splitlines()]
-        return [record for record in map(json.loads, lines) if record["schema"] == schema]
-
-
-def statement(vendor: str, source: str, text: str) -> Callable[[Callable[[Story], None]], Callable[[Story], None]]:
+def statement(
+    vendor: str, source: str, text: str
+) -> Callable[[Callable[[Recording], None]], Callable[[Recording], None]]:
     """Register a statement of a page with its check."""
 
-    def register(check: Callable[[Story], None]) -> Callable[[Story], None]:
+    def register(check: Check) -> Check:
         STATEMENTS[vendor].append(pytest.param(check, id=f"{source}: {text}"))
         return check
 
@@ -149,15 +112,15 @@ def statement(vendor: str, source: str, text: str) -> Callable[[Callable[[Story]
 
 
 @pytest.fixture(scope="module")
-def motorweb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+def motorweb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recording]:
     """The sequence of the diagram: list, template, create, upload, poll, results, errors; and a deletion."""
     folder = tmp_path_factory.mktemp("motorweb")
     (folder / "jobs.yaml").write_text(JOBS + PENDING.removeprefix("\n"), encoding="utf-8")
     write_sources(folder)
     with batchsync_mocks.serve(state_dir=folder / "vendors") as mocks:
-        story = Story(Deployment(folder, mocks))
-        run = story.deployment.run
-        story.printed["services"] = story.deployment.json("vendors", "services", "motorweb")
+        seen = Recording(Deployment(folder, mocks))
+        run = seen.deployment.run
+        seen.printed["services"] = seen.deployment.json("vendors", "services", "motorweb")
         run("vendors", "template", "motorweb", SERVICE, "--save", "template.csv")
         run("sync", "vehicles")
         run("sync", "pending", "--no-wait", expect=5)
@@ -166,18 +129,18 @@ def motorweb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         (folder / "jobs.yaml").write_text(
             JOBS.replace("vendor: motorweb-bdp\n", "vendor: motorweb-bdp\n    status_by: batch\n    errors_by: csv\n")
         )
-        story.printed["rejects"] = story.deployment.json("rejects", "vehicles")["rejects"]
-        story.other = len(mocks.requests())
+        seen.printed["rejects"] = seen.deployment.json("rejects", "vehicles")["rejects"]
+        seen.other = len(mocks.requests())
         write_sources(folder, vehicles=30)
         with (folder / "vehicles.csv").open("a", encoding="utf-8") as rows:
             rows.write("V99,SHORTER,,\n")
         run("sync", "vehicles")
-        story.read()
-        yield story
+        seen.read()
+        yield seen
 
 
 @pytest.fixture(scope="module")
-def sitecore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+def sitecore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recording]:
     """Guests with extensions and subscriptions, orders, tracking events and a migration."""
     folder = tmp_path_factory.mktemp("sitecore")
     (folder / "jobs.yaml").write_text(CDP_JOBS, encoding="utf-8")
@@ -185,69 +148,69 @@ def sitecore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     (folder / "guests.csv").write_text("\n".join(["id,email,tier,visits,status", *rows, ""]), encoding="utf-8")
     (folder / "moves.csv").write_text("id,to\nG1,G2\n", encoding="utf-8")
     with batchsync_mocks.serve(state_dir=folder / "vendors") as mocks:
-        story = Story(Deployment(folder, mocks))
-        story.deployment.run("sync")
-        story.read()
-        yield story
+        seen = Recording(Deployment(folder, mocks))
+        seen.deployment.run("sync")
+        seen.read()
+        yield seen
 
 
 # Motorweb: the diagram of the overview (P1), step by step.
 
 
 @statement(BDP, "P1 step 1", "POST /auth/v1/token gives a token, which every further call carries")
-def token(story: Story) -> None:
-    assert story.exchanges[0]["request"] == "POST /auth/v1/token"
-    api = [item for item in story.exchanges if "/batch/v1" in item["request"]]
+def token(seen: Recording) -> None:
+    assert seen.exchanges[0]["request"] == "POST /auth/v1/token"
+    api = [item for item in seen.exchanges if "/batch/v1" in item["request"]]
     assert api
     assert all(item["authorised"] for item in api)
 
 
 @statement(BDP, "P1 step 2", "the list of services has a UUID, a name and a description for each")
-def services(story: Story) -> None:
-    (service,) = story.printed["services"]["options"]
+def services(seen: Recording) -> None:
+    (service,) = seen.printed["services"]["options"]
     assert service["id"] == SERVICE
     assert service["name"] == "Vehicle ID WOVR Batch"
     assert service["description"]
 
 
 @statement(BDP, "P1 step 3", "the template of a service is CSV")
-def template(story: Story) -> None:
-    assert (story.deployment.folder / "template.csv").read_text() == "vin,plate,state\n"
-    assert story.exchange(r"/template$")["answer"]["content-type"].startswith("text/csv")
+def template(seen: Recording) -> None:
+    assert (seen.deployment.folder / "template.csv").read_text() == "vin,plate,state\n"
+    assert seen.exchange(r"/template$")["answer"]["content-type"].startswith("text/csv")
 
 
 @statement(
     BDP, "P1 step 4", "a batch is submitted before its file; the answer is a signed URL, its expiry and the batchId"
 )
-def submit(story: Story) -> None:
-    lines = [item["request"] for item in story.exchanges]
+def submit(seen: Recording) -> None:
+    lines = [item["request"] for item in seen.exchanges]
     created = lines.index("POST /batch/v1/batches")
     assert re.match(r"PUT /_storage/user-upload/.*X-Goog-Expires=900.*X-Goog-Signature=", lines[created + 1])
-    assert story.paths("POST", "/batches") == ["/batch/v1/batches"] * 3
+    assert seen.paths("POST", "/batches") == ["/batch/v1/batches"] * 3
 
 
 @statement(BDP, "P1 step 5", "the input file is uploaded to the URL, without the token")
-def upload(story: Story) -> None:
-    put = story.exchange(r"^PUT ")
+def upload(seen: Recording) -> None:
+    put = seen.exchange(r"^PUT ")
     assert (put["status"], put["authorised"]) == (200, False)
     assert put["headers"]["content-type"] == "text/csv"
-    assert all(data.splitlines()[0].split(b",")[0] == b"vin" for data in story.files)
+    assert all(data.splitlines()[0].split(b",")[0] == b"vin" for data in seen.files)
 
 
 @statement(BDP, "P1 step 6", "the status is asked for by the reports of the batch, every 15 minutes")
-def status_by_reports(story: Story) -> None:
-    first = story.paths("GET", "/reports")[0]
-    asked = [item for item in story.requests[: story.other] if item["path"] == first]
+def status_by_reports(seen: Recording) -> None:
+    first = seen.paths("GET", "/reports")[0]
+    asked = [item for item in seen.requests[: seen.other] if item["path"] == first]
     assert len(asked) >= 2
     waits = [after["at"] - before["at"] for before, after in pairwise(asked)]
     assert max(waits) == pytest.approx(900, abs=60)
-    between = [item["path"] for item in story.requests if asked[0]["at"] < item["at"] < asked[1]["at"]]
+    between = [item["path"] for item in seen.requests if asked[0]["at"] < item["at"] < asked[1]["at"]]
     assert not any(re.search(r"/batches/[^/]+$", path) for path in between)
 
 
 @statement(BDP, "P6", "the page on statuses asks the batch itself: `status_by: batch`")
-def status_by_batch(story: Story) -> None:
-    later = [item["path"] for item in story.requests[story.other :] if item["method"] == "GET"]
+def status_by_batch(seen: Recording) -> None:
+    later = [item["path"] for item in seen.requests[seen.other :] if item["method"] == "GET"]
     batch = next(path for path in later if re.search(r"/batches/[^/]+$", path))
     assert later.index(batch) < later.index(f"{batch}/reports"), "the reports are asked for when the batch is done"
     assert later.count(batch) >= 3
@@ -255,16 +218,16 @@ def status_by_batch(story: Story) -> None:
 
 
 @statement(BDP, "P1 step 7", "a batch is deleted while it is pending")
-def delete(story: Story) -> None:
-    deleted = story.exchange(r"^DELETE ")
+def delete(seen: Recording) -> None:
+    deleted = seen.exchange(r"^DELETE ")
     assert deleted["status"] == 200
-    batches = {item["batchId"]: item["status"] for item in story.deployment.mocks.batches(BDP)}
+    batches = {item["batchId"]: item["status"] for item in seen.deployment.mocks.batches(BDP)}
     assert batches[deleted["request"].rpartition("/")[2]] == "CANCELLED"
 
 
 @statement(BDP, "P1 step 8", "the URL of the results comes from the same call as the status")
-def result_url(story: Story) -> None:
-    lines = [item["request"].partition("?")[0] for item in story.exchanges]
+def result_url(seen: Recording) -> None:
+    lines = [item["request"].partition("?")[0] for item in seen.exchanges]
     download = next(n for n, line in enumerate(lines) if line.startswith("GET /_storage/user-results/"))
     batch = lines[download].rpartition("/")[2].removesuffix(".csv")
     assert lines[download - 1] == f"GET /batch/v1/batches/{batch}/reports"
@@ -272,30 +235,30 @@ def result_url(story: Story) -> None:
 
 
 @statement(BDP, "P1 step 9", "the results are downloaded from the storage, without the token")
-def download(story: Story) -> None:
-    found = story.exchange(r"^GET /_storage/user-results/")
+def download(seen: Recording) -> None:
+    found = seen.exchange(r"^GET /_storage/user-results/")
     assert (found["status"], found["authorised"]) == (200, False)
-    rows = list(csv.DictReader((story.deployment.results("out/vehicles.csv")).read_text().splitlines()))
+    rows = list(csv.DictReader((seen.deployment.results("out/vehicles.csv")).read_text().splitlines()))
     assert len(rows) == 29
 
 
 @statement(BDP, "P1 step 10", "the failed transactions are CSV: `errors_by: csv`; its columns are not documented")
-def errors_as_csv(story: Story) -> None:
-    later = [item["request"] for item in story.exchanges[story.other :]]
+def errors_as_csv(seen: Recording) -> None:
+    later = [item["request"] for item in seen.exchanges[seen.other :]]
     assert any(line.endswith("/errors/download") for line in later)
     assert not any(line.endswith("/errors") for line in later)
-    (reject,) = [item for item in story.deployment.json("rejects", "vehicles")["rejects"] if item["key"] == "V99"]
+    (reject,) = [item for item in seen.deployment.json("rejects", "vehicles")["rejects"] if item["key"] == "V99"]
     assert not reject["code"]
     assert reject["reason"].startswith("errorType: VALIDATION_ERROR; errorDescription: VIN must be")
     assert "SHORT" not in reject["reason"], "values of the source are left out"
 
 
 @statement(BDP, "P5", "the failed rows are JSON, of documented members: `errors_by: json`")
-def errors_as_json(story: Story) -> None:
-    first = [item["request"] for item in story.exchanges[: story.other]]
+def errors_as_json(seen: Recording) -> None:
+    first = [item["request"] for item in seen.exchanges[: seen.other]]
     assert any(line.endswith("/errors") for line in first)
     assert not any(line.endswith("/errors/download") for line in first)
-    (reject,) = story.printed["rejects"]
+    (reject,) = seen.printed["rejects"]
     assert (reject["code"], reject["reason"][:8]) == ("VALIDATION_ERROR", "VIN must")
 
 
@@ -303,8 +266,8 @@ def errors_as_json(story: Story) -> None:
 
 
 @statement(CDP, "D:overview", "gzip files of one JSON record per line, UTF-8, at most 50 MB compressed")
-def file_rules(story: Story) -> None:
-    for data in story.files:
+def file_rules(seen: Recording) -> None:
+    for data in seen.files:
         assert data[:2] == b"\x1f\x8b"
         assert len(data) < 50_000_000
         text = gzip.decompress(data).decode("utf-8")
@@ -315,105 +278,105 @@ def file_rules(story: Story) -> None:
 
 
 @statement(CDP, "D:allocate", "checksum is the lower-case MD5 of the gzip file, Content-MD5 its base64")
-def checksum(story: Story) -> None:
-    sent = {item["headers"]["content-md5"] for item in story.exchanges if item["request"].startswith("PUT /_storage")}
-    digests = [hashlib.md5(data, usedforsecurity=False).digest() for data in story.files]
+def checksum(seen: Recording) -> None:
+    sent = {item["headers"]["content-md5"] for item in seen.exchanges if item["request"].startswith("PUT /_storage")}
+    digests = [hashlib.md5(data, usedforsecurity=False).digest() for data in seen.files]
     assert sent == {base64.b64encode(digest).decode() for digest in digests}
 
 
 @statement(CDP, "D:upload", "the upload is encrypted by AES256, and carries no credentials")
-def upload_headers(story: Story) -> None:
-    put = story.exchange(r"^PUT /_storage")
+def upload_headers(seen: Recording) -> None:
+    put = seen.exchange(r"^PUT /_storage")
     assert put["headers"]["x-amz-server-side-encryption"] == "AES256"
     assert put["headers"]["content-type"] == "application/gzip"
     assert not put["authorised"]
 
 
 @statement(CDP, "D:format21", "`ref` is a UUID, different for each record")
-def refs(story: Story) -> None:
-    found = [item["ref"] for schema in ("guest", "order", "tracking", "migration") for item in story.records(schema)]
+def refs(seen: Recording) -> None:
+    found = [item["ref"] for schema in ("guest", "order", "tracking", "migration") for item in seen.records(schema)]
     assert len({uuid.UUID(ref) for ref in found}) == len(found) == 13
 
 
 @statement(
     CDP, "D:overview(old), S", "modes are `insert`, `upsert` and `guest`: insert of orders and events, upsert of guests"
 )
-def modes(story: Story) -> None:
-    found = {(item["schema"], item["mode"]) for item in story.deployment.mocks.ledger(CDP)}
+def modes(seen: Recording) -> None:
+    found = {(item["schema"], item["mode"]) for item in seen.deployment.mocks.ledger(CDP)}
     assert found == {("guest", "upsert"), ("order", "insert"), ("tracking", "insert"), ("migration", "guest")}
-    assert {item["outcome"] for item in story.deployment.mocks.ledger(CDP)} == {"accepted"}
+    assert {item["outcome"] for item in seen.deployment.mocks.ledger(CDP)} == {"accepted"}
 
 
 @statement(CDP, "D:guest, D:guestid", "the guest model: a customer with identifiers of provider and id")
-def guests(story: Story) -> None:
-    value = story.records("guest")[0]["value"]
+def guests(seen: Recording) -> None:
+    value = seen.records("guest")[0]["value"]
     assert value["guestType"] == "customer"
     assert value["identifiers"] == [{"provider": "CRM", "id": "G1"}]
 
 
 @statement(CDP, "D:guestadd", "the extension model: name ext, key default, scalar values of their type")
-def extensions(story: Story) -> None:
-    assert story.records("guest")[0]["value"]["extensions"] == [
+def extensions(seen: Recording) -> None:
+    assert seen.records("guest")[0]["value"]["extensions"] == [
         {"name": "ext", "key": "default", "tier": "gold", "visits": 1}
     ]
 
 
 @statement(CDP, "S", "the subscription model: name, channel, pointOfSale, status, effectiveDate")
-def subscriptions(story: Story) -> None:
-    (found,) = story.records("guest")[0]["value"]["subscriptions"]
+def subscriptions(seen: Recording) -> None:
+    (found,) = seen.records("guest")[0]["value"]["subscriptions"]
     assert sorted(found) == ["channel", "effectiveDate", "name", "pointOfSale", "status"]
 
 
 @statement(CDP, "S", "the tracking model: serviceIdentifier, occurredAt, channel, type, uotr, utms, feedback")
-def tracking(story: Story) -> None:
+def tracking(seen: Recording) -> None:
     names = ["channel", "feedback", "occurredAt", "serviceIdentifier", "type", "uotr", "utms"]
-    assert [sorted(item["value"]) for item in story.records("tracking")] == [names] * 4
-    events = [item for item in story.deployment.mocks.store(CDP) if item["kind"] == "tracking"]
+    assert [sorted(item["value"]) for item in seen.records("tracking")] == [names] * 4
+    events = [item for item in seen.deployment.mocks.store(CDP) if item["kind"] == "tracking"]
     assert len(events) == 4
 
 
 @statement(CDP, "D:migr, D:migruse", "a migration moves a guest's orders to another guest, and retires the first")
-def migration(story: Story) -> None:
-    guests = [item for item in story.deployment.mocks.store(CDP) if item["kind"] == "guest"]
+def migration(seen: Recording) -> None:
+    guests = [item for item in seen.deployment.mocks.store(CDP) if item["kind"] == "guest"]
     orders = {item["value"]["identifiers"][0]["id"]: len(item["orders"]) for item in guests}
     assert orders == {"G2": 2, "G3": 1, "G4": 1}
 
 
 @statement(CDP, "D:overview(old), S", "several batches may run in parallel: `in_flight` of a connection")
-def parallel(story: Story) -> None:
+def parallel(seen: Recording) -> None:
     open_at_once, most = set[str](), 0
-    for item in story.exchanges:
+    for item in seen.exchanges:
         line = item["request"]
         if line.startswith("PUT /_storage"):
             open_at_once.add(line.split("/")[-2])
         most = max(most, len(open_at_once))
-        if "inspect/" in line and _is_last(story, item):
+        if "inspect/" in line and _is_last(seen, item):
             open_at_once.discard(line.rpartition("/")[2])
     assert most == 2
 
 
 @statement(CDP, "D:overview(new)", "one batch at a time: the default")
-def one_at_a_time(_story: Story) -> None:
+def one_at_a_time(_recording: Recording) -> None:
     assert load_vendor(CDP).policy.in_flight_max == 1
 
 
 @statement(CDP, "D:status, D:list", "the status is polled until it is success, corrupted or error")
-def status(story: Story) -> None:
-    assert [item["status"] for item in story.deployment.mocks.batches(CDP)] == ["success"] * len(story.files)
-    for item in story.deployment.mocks.batches(CDP):
-        assert len(story.paths("GET", f"/inspect/{item['ref']}")) >= 3
+def status(seen: Recording) -> None:
+    assert [item["status"] for item in seen.deployment.mocks.batches(CDP)] == ["success"] * len(seen.files)
+    for item in seen.deployment.mocks.batches(CDP):
+        assert len(seen.paths("GET", f"/inspect/{item['ref']}")) >= 3
 
 
-def _is_last(story: Story, item: dict[str, Any]) -> bool:
-    same = [other for other in story.exchanges if other["request"] == item["request"]]
+def _is_last(seen: Recording, item: dict[str, Any]) -> bool:
+    same = [other for other in seen.exchanges if other["request"] == item["request"]]
     return same[-1] is item
 
 
 @pytest.mark.parametrize("check", STATEMENTS[BDP])
-def test_statement_of_motorweb(motorweb: Story, check: Callable[[Story], None]) -> None:
+def test_statement_of_motorweb(motorweb: Recording, check: Callable[[Recording], None]) -> None:
     check(motorweb)
 
 
 @pytest.mark.parametrize("check", STATEMENTS[CDP])
-def test_statement_of_sitecore(sitecore: Story, check: Callable[[Story], None]) -> None:
+def test_statement_of_sitecore(sitecore: Recording, check: Callable[[Recording], None]) -> None:
     check(sitecore)

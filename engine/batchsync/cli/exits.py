@@ -5,6 +5,7 @@ Tracebacks are never shown; that of an unexpected error is written to a file, wi
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -240,6 +241,12 @@ def _print_failure(failure: Failure, code: int, session: Session) -> None:
 
 
 def _to_stderr(failure: Failure, session: Session) -> None:
+    if session.json_logs:
+        for problem in failure.problems:
+            session.print_entry("problem", spec.render_problem(problem), logging.ERROR)
+        hint = f"; next: {failure.hint}" if failure.hint else ""
+        session.print_entry("failed", escape_controls(f"{failure.message_with_code}{hint}"), logging.ERROR)
+        return
     paint = session.style_for(err=True)
     lines = [f"{spec.render_problem(problem)}\n" for problem in failure.problems]
     if os.environ.get("GITHUB_ACTIONS") == "true":

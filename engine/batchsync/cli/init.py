@@ -15,7 +15,7 @@ from batchsync.cli.vendor_folders import refuse_outside
 from batchsync.errors import UsageError
 from batchsync.report.message import Message
 
-#: Created beside the jobs file and not to be committed: the state folder and the results of vendors.
+#: Created next to the jobs file and not to be committed: the state folder and the results of vendors.
 IGNORED = (".batchsync/", "out/")
 
 

@@ -23,7 +23,7 @@ def existing_paths(paths: Iterable[Path]) -> tuple[Path, ...]:
 def write_files(texts: Mapping[Path, str | bytes]) -> None:
     """Write each text, in UTF-8, or document to its path in order, creating folders and replacing existing files.
 
-    All files are written beside their destinations before the first is renamed. If a file cannot be written, no new
+    All files are written next to their destinations before the first is renamed. If a file cannot be written, no new
     file or folder is left.
 
     Raises:

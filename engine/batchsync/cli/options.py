@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 #: A command in advice: in backquotes, or a line of its own.
 _ADVICE = re.compile(r"(?:(?<=`)|^)batchsync (?=[a-z])", re.MULTILINE)
 OUTPUTS = ("text", "json", "ndjson", "md")
+LOG_FORMATS = ("text", "json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,7 @@ class GlobalOptions:
     no_color: bool | None = None
     quiet: bool | None = None
     verbose: bool | None = None
+    log_format: str | None = None
 
     def merged(self, values: dict[str, Any]) -> GlobalOptions:
         """Return the options, overridden by these values."""
@@ -69,7 +72,7 @@ def declared(*, hidden: bool, outputs: Sequence[str] = OUTPUTS) -> list[click.Pa
         ),
         click.Option(
             ["--state"], type=click.Path(path_type=Path), metavar="FOLDER", hidden=hidden,
-            help="The state folder (BATCHSYNC_STATE; default: .batchsync beside the jobs file).",
+            help="The state folder (BATCHSYNC_STATE; default: .batchsync next to the jobs file).",
         ),
         click.Option(
             ["--env"], metavar="NAME", hidden=hidden,
@@ -87,12 +90,21 @@ def declared(*, hidden: bool, outputs: Sequence[str] = OUTPUTS) -> list[click.Pa
         flag("--no-color", text="No colour; NO_COLOR and TERM=dumb do the same."),
         flag("-q", "--quiet", text="No progress, only warnings and errors."),
         flag("-v", "--verbose", text="Plain progress lines, also on a terminal."),
+        click.Option(
+            ["--log-format"], type=click.Choice(LOG_FORMATS), hidden=hidden,
+            help="Format of log lines on stderr (BATCHSYNC_LOG_FORMAT; default: text, and a display on a terminal).",
+        ),
     ]  # fmt: skip
 
 
 def sniff_output_format(arguments: list[str]) -> dict[str, object]:
     """Return output options of a command line that could not be parsed."""
-    return {"output": _sniffed_format(arguments), "no_color": True if "--no-color" in arguments else None}
+    json_logs = "--log-format=json" in arguments or ("--log-format", "json") in pairwise(arguments)
+    return {
+        "output": _sniffed_format(arguments),
+        "no_color": True if "--no-color" in arguments else None,
+        "log_format": "json" if json_logs else None,
+    }
 
 
 def _sniffed_format(arguments: list[str]) -> str | None:

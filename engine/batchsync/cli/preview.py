@@ -30,7 +30,7 @@ from batchsync.report.preview import PreviewReport
 def preview(
     session: Session, job: str, keys: tuple[str, ...], *, limit: int, show_values: bool, show_personal: bool
 ) -> Answer:
-    """Show the records that a job makes of rows, with these rows beside them.
+    """Show the records that a job makes of rows, with these rows next to them.
 
     Prints the first records of the source, or those of some keys, whether they are valid or not, with the reason why
     one is invalid. Write a key as `batchsync plan` shows it; a key of several columns is a JSON array. Contacts no

@@ -8,7 +8,8 @@ import sys
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, cast
 
-from batchsync.cli.streams import BrokenPipeSafeStream, is_terminal
+from batchsync.cli.monitoring import traced
+from batchsync.cli.streams import BrokenPipeSafeStream, is_terminal, to_stderr
 from batchsync.observers.dispatch import Dispatcher, installed_observers
 from batchsync.observers.log import LogObserver
 from batchsync.observers.ndjson import NdjsonObserver
@@ -50,7 +51,8 @@ def running_app(
             session.print_line(f"warning: {message}", role="warn")
 
         own = _observer(session, displays, now, live=live)
-        app.events = Dispatcher([own, *also, *installed_observers(warn)], now=now, warn=warn)
+        traces = displays.enter_context(traced(os.environ))
+        app.events = Dispatcher([own, *also, *traces, *installed_observers(warn)], now=now, warn=warn)
         app.events.emit(CommandStarted(command=session.command, options=options))
         try:
             yield app
@@ -70,9 +72,14 @@ def _observer(session: Session, displays: ExitStack, now: Callable[[], datetime]
         stream = cast("TextIO", BrokenPipeSafeStream(sys.stderr))
         shown = TerminalObserver.shown(stream, now, coloured=session.use_color(err=True))
         return displays.enter_context(shown)
-    return LogObserver(session.print_line, logging.WARNING if session.quiet else logging.INFO)
+    minimum = logging.WARNING if session.quiet else logging.INFO
+    if session.json_logs:
+        return LogObserver(to_stderr, minimum, as_json=True)
+    return LogObserver(session.print_line, minimum)
 
 
 def _is_display(session: Session) -> bool:
     """Return whether stderr supports cursor movement, and log lines were not requested."""
-    return is_terminal(err=True) and os.environ.get("TERM") not in ("dumb", None) and not session.options.verbose
+    if session.options.verbose or session.log_format:
+        return False
+    return is_terminal(err=True) and os.environ.get("TERM") not in ("dumb", None)

@@ -6,13 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from batchsync.cli.command import command
+from batchsync.cli.monitoring import metrics_file
 from batchsync.cli.selection import selectors
-from batchsync.cli.sync import left_behind, no_wait, timeout, work
+from batchsync.cli.sync import Limits, left_behind, no_wait, timeout, work
 from batchsync.errors import ExitCode, most_severe_exit_code
 from batchsync.reconcile.sync import resume as resume_jobs
 
 if TYPE_CHECKING:
     from datetime import timedelta
+    from pathlib import Path
 
     from batchsync.cli.session import Answer, Session
 
@@ -21,8 +23,15 @@ if TYPE_CHECKING:
 @selectors
 @no_wait
 @timeout
+@metrics_file
 def resume(
-    session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], no_wait: bool, timeout: timedelta | None
+    session: Session,
+    jobs: tuple[str, ...],
+    *,
+    exclude: tuple[str, ...],
+    no_wait: bool,
+    timeout: timedelta | None,
+    metrics_file: Path | None,
 ) -> Answer:
     """Resume open batches; plan nothing new.
 
@@ -32,7 +41,7 @@ def resume(
     Returns:
         The report to print, with the exit code.
     """
-    answer = work(session, (jobs, exclude), resume_jobs, wait=not no_wait, timeout=timeout)
+    answer = work(session, (jobs, exclude), resume_jobs, Limits(wait=not no_wait, timeout=timeout), metrics_file)
     if left_behind(session) and not (jobs or exclude):
         return replace(answer, exit_code=most_severe_exit_code((answer.exit_code, ExitCode.UNSETTLED)))
     return answer

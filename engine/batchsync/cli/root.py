@@ -27,7 +27,7 @@ COMMANDS = {
     "validate": ("validate", "Check jobs.yaml and its sources without sending anything."),
     "test": ("test", "Run the tests that jobs.yaml declares."),
     "plan": ("plan", "Print what a sync would send, without contacting a vendor."),
-    "preview": ("preview", "Show the records that a job makes of rows, with these rows beside them."),
+    "preview": ("preview", "Show the records that a job makes of rows, with these rows next to them."),
     "sync": ("sync", "Bring every target in line with its source."),
     "resume": ("resume", "Resume open batches; plan nothing new."),
     "status": ("status", "Show open batches, next steps and the state of each job."),

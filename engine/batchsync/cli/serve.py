@@ -10,6 +10,7 @@ import click
 from batchsync.cli.command import command
 from batchsync.cli.exits import print_failure, print_problems
 from batchsync.cli.follow import follow_options, followed
+from batchsync.cli.monitoring import DEFAULT_ADDRESS, metrics_file, monitored_serve
 from batchsync.cli.outcomes import job_report
 from batchsync.cli.progress import running_app
 from batchsync.cli.reload import JobsReloader
@@ -28,7 +29,9 @@ from batchsync.schedule import due_tick, next_ticks
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+    from pathlib import Path
 
+    from batchsync.app import App
     from batchsync.cli.follow import Revisions
     from batchsync.core.guards import Budget
     from batchsync.core.job import Job, Schedule
@@ -56,8 +59,26 @@ class CronTicks:
 @command("serve", example="batchsync serve\nbatchsync serve --once    # from cron: do what is due, then end")
 @selectors
 @click.option("--once", is_flag=True, help="Run due jobs, follow open batches to their end, and exit.")
+@click.option(
+    "--metrics",
+    "metrics_at",
+    is_flag=False,
+    flag_value=DEFAULT_ADDRESS,
+    metavar="[HOST:PORT]",
+    help=f"Serve /metrics, /healthz and /readyz (default: {DEFAULT_ADDRESS}).",
+)
+@metrics_file
 @follow_options
-def serve(session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], once: bool, **following: Any) -> Answer:
+def serve(
+    session: Session,
+    jobs: tuple[str, ...],
+    *,
+    exclude: tuple[str, ...],
+    once: bool,
+    metrics_at: str | None,
+    metrics_file: Path | None,
+    **following: Any,
+) -> Answer:
     """Run jobs on their schedules, in the foreground.
 
     Each tick runs once, even across restarts; after downtime only the last missed tick runs. The ticks of a job count
@@ -73,6 +94,10 @@ def serve(session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], 
     there. One that cannot be used is reported, and the last good one stays active, also after a restart. The state
     folder and results with relative paths stay outside of the copies (docs/gitops.md).
 
+    With --metrics, whoever reaches the address reads names of jobs and numbers; by default that is this machine only.
+    With --metrics-file, which needs --once, a cron line leaves metrics for node_exporter. Under systemd (Type=notify)
+    the service is ready when its jobs are loaded, and the watchdog gets signs of life while the loop turns.
+
     With the bundled mocks, time passes as it does at the vendors: a tick and the next poll are waited for. With --once,
     or BATCHSYNC_SKIP_POLL_WAIT=1, the clock of the mocks is advanced instead.
 
@@ -80,15 +105,29 @@ def serve(session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], 
         The outcomes with --once; otherwise it does not return.
 
     Raises:
-        UsageError: If no job has a schedule.
+        UsageError: If no job has a schedule, or --metrics-file comes without --once.
     """
+    if metrics_file is not None and not once:
+        raise UsageError(
+            "--metrics-file is written when the command ends, and `serve` without --once does not",
+            hint="serve metrics with --metrics, or add --once",
+        )
     done: list[JobReport] = []
     # A document of JSON would never end: outcomes and reloads are lines of JSON.
     reloads = NdjsonObserver(session.print_ndjson, only={JobsReloaded, JobsReloadFailed, OriginChecked})
-    also = [reloads] if session.output == "json" else []
     revisions = followed(session, **following)
-    using = revisions.app if revisions is not None else None
-    with running_app(session, using=using, live=False, also=also, jobs=list(jobs)) as app:
+    opened: list[App] = []
+    with (
+        monitored_serve(session, opened, address=metrics_at, file=metrics_file) as monitoring,
+        running_app(
+            session,
+            using=revisions.app if revisions is not None else None,
+            live=False,
+            also=[*([reloads] if session.output == "json" else []), *monitoring.observers],
+            jobs=list(jobs),
+        ) as app,
+    ):
+        opened.append(app)
         app.skips_waits = once
         if revisions is not None:
             revisions.load_first()
@@ -98,6 +137,8 @@ def serve(session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], 
         listener = _ReloadListener(session, app.events, revisions)
         reloader = JobsReloader(app, choose, listener, app.interrupts.wait, revisions)
         services = app.services(names)
+        reloader()
+        monitoring.ready(lambda: tuple(context.job for context in reloader.contexts))
 
         def on_outcome(outcome: JobOutcome) -> None:
             print_problems(outcome.error, session)

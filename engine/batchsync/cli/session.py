@@ -5,6 +5,7 @@ Heavy modules are imported on use, so that `--help` stays fast.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from batchsync.cli.options import GlobalOptions
 from batchsync.deployments import CHECKOUTS, RECORD
 from batchsync.errors import BatchsyncError, UsageError
 from batchsync.report.envelope import as_line
+from batchsync.report.log_entry import LogEntry
 from batchsync.util.path_fence import is_utf8
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from batchsync.settings import Settings
 
 _COLOURS = {"good": "green", "bad": "red", "warn": "yellow"}
+#: Levels of messages on stderr by their role; others are INFO.
+_LEVELS = {"bad": logging.ERROR, "warn": logging.WARNING}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +67,16 @@ class Session:
         """Whether progress is suppressed."""
         return bool(self.options.quiet)
 
+    @property
+    def log_format(self) -> str:
+        """Format of log lines; empty if none was chosen."""
+        return self.options.log_format or os.environ.get("BATCHSYNC_LOG_FORMAT", "")
+
+    @property
+    def json_logs(self) -> bool:
+        """Whether everything on stderr is lines of JSON."""
+        return self.log_format == "json"
+
     def settings(self) -> Settings:
         """Return the settings: flags first, then `BATCHSYNC_*` variables, then defaults.
 
@@ -77,7 +91,7 @@ class Session:
             raise UsageError(
                 "BATCHSYNC_ROOTS is empty", hint="name the folders that jobs may use, or unset it", name="usage.setting"
             )
-        values = {name: getattr(self.options, name) for name in ("file", "state", "mocks", "env")}
+        values = {name: getattr(self.options, name) for name in ("file", "state", "mocks", "env", "log_format")}
         values["jobs"] = self.options.jobs_folder
         try:
             settings = Settings(**{name: value for name, value in values.items() if value is not None})
@@ -179,8 +193,21 @@ class Session:
     def print_line(self, message: str, *, role: str = "") -> None:
         """Print a message to stderr."""
         message = self.options.with_global_options(message)
+        if self.json_logs:
+            self.print_entry("message", message.removeprefix("warning: "), _LEVELS.get(role, logging.INFO))
+            return
         styled = self.style_for(err=True)(message, role) if role else message
         streams.to_stderr(styled, color=self.use_color(err=True))
+
+    def print_entry(self, event: str, message: str, level: int) -> None:
+        """Write a line of JSON to stderr.
+
+        Args:
+            event: Kind of the line.
+            message: The text.
+            level: A level of the module `logging`.
+        """
+        streams.to_stderr(LogEntry(at=self.now(), level=level, event=event, message=message).json())
 
     def print_notice(self, message: str) -> None:
         """Print a message to stderr unless `--quiet` is set."""
@@ -224,7 +251,7 @@ def refuse_former_names(jobs_file: Path, environ: Mapping[str, str]) -> None:
     A variable that has no effect, or a state folder that is not read, would send every row again.
 
     Args:
-        jobs_file: Path of the jobs file; the former state folder is looked for beside it.
+        jobs_file: Path of the jobs file; the former state folder is looked for next to it.
         environ: Environment variables.
 
     Raises:
@@ -240,13 +267,13 @@ def refuse_former_names(jobs_file: Path, environ: Mapping[str, str]) -> None:
     if folder.exists():
         raise UsageError(
             f"{folder} is state of lading, which batchsync does not read: what it delivered would be sent again",
-            hint="finish its batches with lading, then move the folder away to start anew",
+            hint="finish its batches with lading, then move the folder away to begin again",
             name="usage.former_names",
         )
 
 
 def refuse_links(folder: Path) -> None:
-    """Refuse a state folder beside jobs.yaml that is a link, or has links: they may come with a checkout.
+    """Refuse a state folder next to jobs.yaml that is a link, or has links: they may come with a checkout.
 
     Args:
         folder: The state folder; it need not exist.

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import click
 
@@ -14,6 +14,7 @@ from batchsync.cli import outcomes, permissions
 from batchsync.cli.command import command
 from batchsync.cli.durations import Duration
 from batchsync.cli.exits import print_problems
+from batchsync.cli.monitoring import metrics_file, metrics_written
 from batchsync.cli.plan_files import opened_for_sync, sync_plan_file
 from batchsync.cli.progress import running_app
 from batchsync.cli.selection import chosen_jobs, selectors, unsuspended
@@ -61,6 +62,7 @@ retry_rejected = click.option(
 @click.option(
     "--plan", "plan_file", metavar="FILE", help="Deliver exactly the rows of a plan file, or refuse (exit 7)."
 )
+@metrics_file
 def sync(  # noqa: PLR0913 - the options of the command
     session: Session,
     jobs: tuple[str, ...],
@@ -72,6 +74,7 @@ def sync(  # noqa: PLR0913 - the options of the command
     allowed: tuple[str, ...],
     reason: str,
     plan_file: str | None,
+    metrics_file: Path | None,
 ) -> Answer:
     """Bring every target in line with its source.
 
@@ -107,9 +110,11 @@ def sync(  # noqa: PLR0913 - the options of the command
             )
         with opened_for_sync(session, Path(plan_file), jobs) as (opened, names):
             apply = partial(sync_plan_file, opened)
-            return work(session, (names, exclude), _permitted(apply, give), wait=not no_wait, timeout=timeout)
+            limits = Limits(wait=not no_wait, timeout=timeout)
+            return work(session, (names, exclude), _permitted(apply, give), limits, metrics_file)
     do = _with_rejected if retry_rejected else _sync
-    answer = work(session, (jobs, exclude), _permitted(do, give), wait=not no_wait, timeout=timeout)
+    limits = Limits(wait=not no_wait, timeout=timeout)
+    answer = work(session, (jobs, exclude), _permitted(do, give), limits, metrics_file)
     left_behind(session)
     return answer
 
@@ -155,13 +160,19 @@ def left_behind(session: Session) -> tuple[str, ...]:
     return tuple(gone)
 
 
+class Limits(NamedTuple):
+    """Whether a command waits for vendors, and its longest time. A call that takes longer is interrupted."""
+
+    wait: bool
+    timeout: timedelta | None
+
+
 def work(
     session: Session,
     words: tuple[Sequence[str], Sequence[str]],
     do: Work,
-    *,
-    wait: bool,
-    timeout: timedelta | None,
+    limits: Limits,
+    metrics_file: Path | None = None,
 ) -> Answer:
     """Run jobs.
 
@@ -169,13 +180,19 @@ def work(
         session: The session of the command.
         words: Selectors of the jobs (empty selects all), and of the jobs to leave out.
         do: Runs the jobs.
-        wait: Whether to wait for vendors.
-        timeout: Longest time of the command. A call that takes longer is interrupted, as by a signal.
+        limits: How long to wait.
+        metrics_file: Where metrics are written in the end, however it ends; None for nowhere.
 
     Returns:
         The outcomes to print, with the exit code.
     """
-    with running_app(session, jobs=list(words[0])) as app:
+    wait, timeout = limits
+    opened: list[App] = []
+    with (
+        metrics_written(session, opened, metrics_file) as observers,
+        running_app(session, also=observers, jobs=list(words[0])) as app,
+    ):
+        opened.append(app)
         contexts: tuple[SelectedJob, ...] = ()
         last_runs: dict[str, str] = {}
         try:
@@ -200,7 +217,7 @@ def work(
 def _so_far(
     app: App, session: Session, contexts: Sequence[SelectedJob], last_runs: Mapping[str, str]
 ) -> Sequence[JobOutcome]:
-    """Return how far the jobs got. The journal is opened anew: the time limit may have interrupted a transaction.
+    """Return how far the jobs got. The journal is opened again: the time limit may have interrupted a transaction.
 
     Raises:
         UnavailableError: If no job was reached.

@@ -151,7 +151,7 @@ def _test_batch(
 ) -> _TestBatch:
     """Write the sample of a vendor to a folder, with other rows if some are given; return the job that sends it.
 
-    The name of the job has the time, so that the vendor knows no earlier batch by the same idempotency key.
+    The name of the job has the time, so that no earlier batch has the same idempotency key.
     """
     if not spec.has_starter(declared.vendor):
         raise UsageError(

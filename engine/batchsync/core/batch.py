@@ -129,7 +129,7 @@ class Batch:
         phase: What has been completed.
         prepared_at: When the batch was journaled first.
         account_id: Id of the account that it is for.
-        target: Parameters that the vendor needs beside the file (such as a service id), fixed at preparation.
+        target: Parameters that the vendor needs besides the file (such as a service id), fixed at preparation.
         attempt: Number of the allocation, part of the idempotency key; continues that of earlier equal batches.
         lost_allocations: Allocations lost in a row, without another failure between them.
         pending_intent: The call in doubt: recorded before it was sent, outcome not journaled yet.

@@ -1,4 +1,4 @@
-"""Dialect of a CSV file, beside its delimiter and encoding."""
+"""Dialect of a CSV file, besides its delimiter and encoding."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Limit:
 
 
 class Removals(StrEnum):
-    """Treatment of removals that have a cause beside the rows: an edit of the job, or a file that is missing."""
+    """Treatment of removals that have a cause besides the rows: an edit of the job, or a file that is missing."""
 
     HOLD = "hold"
     SEND = "send"
@@ -131,7 +131,7 @@ def breaches(
         own: The guards that the job sets.
         baseline_rows: Number of records that the target holds.
         removes: Whether the job removes keys that left its source; the defaults apply then.
-        causes: Causes of removals beside the rows (`removal_causes`): a sentence by the name of the guard that holds
+        causes: Causes of removals besides the rows (`removal_causes`): a sentence by the name of the guard that holds
             removals for it.
         answers: Answers that the plan removes from the results of a lookup; None if it removes none there.
     """
@@ -174,7 +174,7 @@ class Permission:
     """Guards that a person allows to be exceeded by one run, up to these limits, with the reason.
 
     Attributes:
-        guards: The allowed limits; those of the job stay in force beside them.
+        guards: The allowed limits; those of the job stay in force, too.
         reason: Why; kept in the journal.
     """
 

@@ -208,6 +208,11 @@ class Suppress:
     then: OnSuppressed = OnSuppressed.KEEP
     place: Place = field(default=Place(), compare=False)
 
+    @property
+    def listed(self) -> str:
+        """The column of the list with its values."""
+        return self.source.key[0] if isinstance(self.source.key, tuple) else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -217,7 +222,7 @@ class Job:
         name: Name of the job.
         source: The source.
         connection: Name of the connection.
-        target: The keys beside `connection` in `target:` (schema, service, ...).
+        target: The keys besides `connection` in `target:` (schema, service, ...).
         mode: Mode of the vendor.
         record: Mapping of a source row to a record.
         spec_hash: Hash of everything that affects what is sent; comments and the schedule do not.

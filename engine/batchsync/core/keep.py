@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Keep(StrEnum):
-    """What is kept beside the fingerprint of a record."""
+    """What is kept besides the fingerprint of a record."""
 
     #: nothing else
     FINGERPRINTS = "fingerprints"

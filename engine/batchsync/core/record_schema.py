@@ -60,7 +60,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extra:
-    """Further members that an object may have beside the named ones (extension attributes).
+    """Further members that an object may have besides the named ones (extension attributes).
 
     `unique`: no such member may occur in two items of the list that contains the object. `known`: kinds of all
     members that there are, by name; None if any name is allowed.

@@ -81,7 +81,7 @@ def edited_since(job: Job, last: Run | None) -> str:
 
 
 def removal_causes(job: Job, source_files: int, last: Run | None) -> dict[str, str]:
-    """Return what may cause removals beside the rows of a source, by the name of the guard that holds them.
+    """Return what may cause removals besides the rows of a source, by the name of the guard that holds them.
 
     Files are counted, not named: a folder of exports that are named by date has other files each day.
 

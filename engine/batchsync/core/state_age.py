@@ -1,4 +1,4 @@
-"""Detection of a state folder that is older than what was recorded of it, or that is used beside a copy.
+"""Detection of a state folder that is older than what was recorded of it, or that is used next to a copy.
 
 A *mark* is taken of a journal after each commit and kept outside the state folder. A journal that lacks what the mark
 says was restored from a backup, or another copy of it was used meanwhile.
@@ -75,7 +75,7 @@ class Acceptance:
 
 
 def older_state(
-    journal: JournalMark, mark: JournalMark, *, holds_event: bool, holds_acceptance: bool, beside: int | None
+    journal: JournalMark, mark: JournalMark, *, holds_event: bool, holds_acceptance: bool, copy_serial: int | None
 ) -> OlderState | None:
     """Return how a journal is older than its mark, or None if it contains everything that the mark says.
 
@@ -86,18 +86,18 @@ def older_state(
         mark: The mark that was recorded.
         holds_event: Whether the journal has the event of the mark, with the same hash.
         holds_acceptance: Whether the journal has the acceptance of the mark.
-        beside: Number of transactions of the copy in the folder of the mark; None if it is this folder, or there is no
-            copy there any more.
+        copy_serial: Number of transactions of the copy in the folder of the mark; None if it is this folder, or if
+            there is no copy there any more.
     """
-    newest = max(mark.serial, beside or 0)
+    newest = max(mark.serial, copy_serial or 0)
     if journal.serial >= newest and holds_event and holds_acceptance:
         return None
     # Where both copies went on, the numbers of their runs cannot be compared.
-    diverged = beside is not None or not holds_acceptance or (not holds_event and mark.event <= journal.event)
+    diverged = copy_serial is not None or not holds_acceptance or (not holds_event and mark.event <= journal.event)
     return OlderState(
         serial=journal.serial,
         newest=newest,
-        other=mark.folder if beside is not None else "",
+        other=mark.folder if copy_serial is not None else "",
         lost={
             job: SEVERAL if diverged else runs - journal.runs.get(job, 0)
             for job, runs in mark.runs.items()

@@ -1,4 +1,4 @@
-"""What is known of a vendor beside its rules: sources of facts, and what its answers mean."""
+"""What is known of a vendor besides its rules: sources of facts, and what its answers mean."""
 
 from __future__ import annotations
 

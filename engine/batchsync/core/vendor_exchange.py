@@ -110,7 +110,7 @@ class Unstated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderFindings:
-    """What the valid files of a vendor's folder say, beside its rules.
+    """What the valid files of a vendor's folder say, besides its rules.
 
     Attributes:
         exchanges: Recorded exchanges, in the order of their names.

@@ -77,7 +77,7 @@ class LogFormat(StrEnum):
     CSV = "csv"
 
 
-#: `ErrorLayout.message` of a CSV without documented columns: all columns beside the input columns, with their names.
+#: `ErrorLayout.message` of a CSV without documented columns: all columns besides the input columns, with their names.
 REST = "*"
 
 
@@ -169,7 +169,7 @@ class VendorRules:
     """A compiled vendor spec.
 
     `api_hosts` and `storage_hosts` (of signed URLs) are the allowed hosts. A connection must set `credentials`, of
-    which `account_credential` identifies the account. `target_keys` maps the keys of `target:` beside `connection` to
+    which `account_credential` identifies the account. `target_keys` maps the keys of `target:` besides `connection` to
     whether they are required; `non_identity_keys` do not distinguish targets. `modes` maps each mode to what it sends.
     `schemas` are the record schemas by name. `keeps_absent` are the modes in which a target keeps the values of members
     that a record leaves out. `erases` are the modes that erase a person at the target for good.

@@ -49,7 +49,8 @@ _SCP = re.compile(r"(?!-)[\w.@-]+:(?!:)")
 _BAD_BRANCH = re.compile(r"^[-/.]|\.\.|[\x00-\x20\x7f~^:?*\[\\]|@\{|//|/\.|[/.]$|\.lock(/|$)")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _EXAMPLE = "write --git https://git.example.com/team/jobs.git#main"
-_ASK_SECONDS, _FETCH_SECONDS, _LOCAL_SECONDS = 60.0, 600.0, 120.0
+#: Together less than the time after which a loop that does nothing counts as hanging (`core/loop_health.py`).
+_ASK_SECONDS, _FETCH_SECONDS, _LOCAL_SECONDS = 20.0, 80.0, 20.0
 #: Name of the fetched branch in the temporary repository.
 _FETCHED = "refs/batchsync/fetched"
 _MESSAGE_MAX = 300

@@ -53,7 +53,7 @@ class Anchor:
             recorded,
             holds_event=not recorded.event or self.journal.holds_link(recorded.event, recorded.chain),
             holds_acceptance=not recorded.acceptance or self.journal.holds_acceptance(recorded.acceptance),
-            beside=_copy_beside(self.journal, Path(recorded.folder)),
+            copy_serial=_copy_serial(self.journal, Path(recorded.folder)),
         )
 
     def refuse_older(self) -> None:
@@ -202,7 +202,7 @@ def _open_identified(folder: Path) -> Journal:
     return journal
 
 
-def _copy_beside(journal: Journal, folder: Path) -> int | None:
+def _copy_serial(journal: Journal, folder: Path) -> int | None:
     """Return the number of transactions of another copy of a journal, in a folder, or None if there is none."""
     path = folder / files.NAME
     with suppress(OSError, BatchsyncError):
@@ -221,7 +221,7 @@ def _older_error(folder: Path, anchor: Path, found: OlderState) -> StateError:
     )
     if found.other:
         return StateError(
-            f"{folder} is a copy of the state in {found.other}, which was used since: {facts}. Used beside each "
+            f"{folder} is a copy of the state in {found.other}, which was used since: {facts}. Used next to each "
             "other, both would send the same rows",
             hint=f"Use the state in {found.other}. To continue with this one instead, and never with the other: "
             "`batchsync state accept --reason TEXT`.",

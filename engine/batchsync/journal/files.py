@@ -150,7 +150,7 @@ def unreachable_error(path: Path, error: OSError) -> UnavailableError:
 
 @dataclass(frozen=True, slots=True)
 class CommitWatermark:
-    """Highest serial known to be committed, in the file `journal.anchor` beside the journal.
+    """Highest serial known to be committed, in the file `journal.anchor` next to the journal.
 
     If the -wal file is deleted or truncated, SQLite opens the journal without its last transactions, and batches would
     be sent twice. The watermark is written after each commit and not fsynced: it may lag behind the journal but is

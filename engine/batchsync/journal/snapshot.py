@@ -53,7 +53,7 @@ def copy_of_journal(folder: Path, into: Path) -> Iterator[OpenCopy]:
             closing(sqlite3.connect(target)) as copy,
         ):
             original.backup(copy)
-            # One file, without a -wal file beside it.
+            # One file, without a -wal file next to it.
             copy.execute("PRAGMA journal_mode=DELETE")
     except sqlite3.DatabaseError as error:
         broken = damaged(source, str(error))

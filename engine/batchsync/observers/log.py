@@ -1,4 +1,4 @@
-"""Log lines: time in ISO 8601, level and text. Polls without changes are not written."""
+"""Log lines as text or JSON: `report.log_entry` has their form. Polls without changes are not written."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from batchsync.core.clock_text import describe_offset
 from batchsync.core.run import RunState
 from batchsync.errors import ExitCode
 from batchsync.observers.batch_text import ChangeDeduplicator, describe_batch
+from batchsync.observers.event_names import EVENT_NAMES, subject_of
 from batchsync.observers.progress_rate import ProgressRate
 from batchsync.ports import (
     BatchChanged,
@@ -27,6 +28,7 @@ from batchsync.ports import (
     RunStarted,
     Waiting,
 )
+from batchsync.report.log_entry import LogEntry
 from batchsync.report.settlement import equation
 from batchsync.report.sources import partial_read_words
 from batchsync.report.text_format import escape_controls, iso, pluralize
@@ -59,14 +61,16 @@ _RUN_STATES = {
 class LogObserver:
     """Observer that writes a line for each stage, batch change, first wait, and beginning and end of a run."""
 
-    def __init__(self, write: Callable[[str], None], minimum: int = logging.INFO) -> None:
+    def __init__(self, write: Callable[[str], None], minimum: int = logging.INFO, *, as_json: bool = False) -> None:
         """Create the observer.
 
         Args:
             write: Writes a line, given without its line end.
             minimum: Lowest level that is written, of the module `logging`.
+            as_json: Whether lines are JSON instead of text.
         """
         self._write = write
+        self._as_json = as_json
         self._minimum = minimum
         self._stage: dict[str, tuple[str, datetime]] = {}
         self._rate = ProgressRate()
@@ -84,7 +88,7 @@ class LogObserver:
         match event:
             case Waiting(until=until):
                 if not self._waiting_reported:
-                    self._line(logging.INFO, f"waiting until {iso(until)}", at)
+                    self._line(event, logging.INFO, f"waiting until {iso(until)}", at)
                     self._waiting_reported = True
                 return
             case Progress():
@@ -96,7 +100,7 @@ class LogObserver:
             case _:
                 level, text = _described(event)
         if text:
-            self._line(level, text, at)
+            self._line(event, level, text, at)
             self._waiting_reported = False
 
     def _progress(self, event: Progress, at: datetime) -> str:
@@ -123,9 +127,14 @@ class LogObserver:
         level = _EXPECTED.get(event.exit_code, logging.ERROR)
         return level, f"{escape_controls(event.job)}: {escape_controls(event.message)}"
 
-    def _line(self, level: int, text: str, at: datetime) -> None:
-        if level >= self._minimum:
-            self._write(f"{iso(at)} {logging.getLevelName(level):<7} {text}")
+    def _line(self, event: RunEvent, level: int, text: str, at: datetime) -> None:
+        if level < self._minimum:
+            return
+        job, run, batch = subject_of(event)
+        entry = LogEntry(
+            at=at, level=level, event=EVENT_NAMES[type(event)], message=text, job=job, run=run, batch=batch
+        )
+        self._write(entry.json() if self._as_json else entry.text())
 
 
 def _described(event: RunEvent) -> tuple[int, str]:

@@ -19,6 +19,7 @@ from batchsync.ports import (
     Progress,
     RunFinished,
     RunStarted,
+    VendorCalled,
     Waiting,
 )
 from batchsync.report.settlement import batch_data, settlement_data
@@ -60,7 +61,8 @@ class NdjsonObserver:
             event: The event.
             at: When it was emitted.
         """
-        if self._only is not None and type(event) not in self._only:
+        # A call of a vendor is no line: there is one for each poll, and what it changed is `batch_changed`.
+        if isinstance(event, VendorCalled) or (self._only is not None and type(event) not in self._only):
             return
         if isinstance(event, BatchChanged) and event.batch.run not in self._runs:
             # The run was started by an earlier process.
@@ -103,6 +105,8 @@ def event_data(event: RunEvent) -> Mapping[str, object]:
             data = {"event": "jobs_reload_failed", "error": event.error, **where}
         case OriginChecked():
             data = {"event": "origin_checked", "origin": event.origin, "error": event.error}
+        case VendorCalled():
+            data = {}  # never written
         case Waiting():
             data = {"event": "waiting", "until": iso(event.until)}
         case BatchChanged(batch=batch):

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         RunFinished,
         RunStarted,
         Size,
+        VendorCalled,
         Waiting,
     )
     from batchsync.ports.plan_rows import MovedKeys, PinnedRows, PlanRows
@@ -156,6 +157,7 @@ __all__ = [
     "TargetFacts",
     "TargetOption",
     "Vendor",
+    "VendorCalled",
     "VendorCatalog",
     "Violation",
     "Waiting",
@@ -207,6 +209,7 @@ _MODULES = {
         "RunFinished",
         "RunStarted",
         "Size",
+        "VendorCalled",
         "Waiting",
     },
     "plan_rows": {"MovedKeys", "PinnedRows", "PlanRows"},

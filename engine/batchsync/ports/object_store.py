@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class ObjectInfo:
     """An object as listed: its key, its size in bytes, and its version.
 
-    `version` stays the same as long as the object does, and tells it from earlier objects of its key.
+    `version` stays the same as long as the object does, and distinguishes it from earlier objects of its key.
     """
 
     key: str

@@ -103,6 +103,29 @@ class NeedsAttention:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VendorCalled:
+    """A call of a vendor has ended, after one or more requests.
+
+    Attributes:
+        job: Name of the job.
+        connection: Name of its connection.
+        call: Name of the call, such as upload or poll; describe and collect are several requests.
+        answer: What the answer proves about the call, a value of `core.vendor_calls.ResponseClass`.
+        duration: How long the call took, with what it waited for the vendor's limit of calls a minute.
+        run: Id of the run; empty if the call is about no batch.
+        batch: Id of the batch; empty if the call is about none.
+    """
+
+    job: str
+    connection: str
+    call: str
+    answer: str
+    duration: timedelta
+    run: str = ""
+    batch: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClockDiffers:
     """The clock of a job's vendor is ahead of ours by `offset`, which may be negative."""
 
@@ -198,6 +221,7 @@ RunEvent = (
     | GuardTripped
     | BatchChanged
     | NeedsAttention
+    | VendorCalled
     | ClockDiffers
     | Waiting
     | RunFinished

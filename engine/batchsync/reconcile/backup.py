@@ -42,7 +42,7 @@ STATUS = "backup.json"
 _FORGET_KEY = "forget.key"
 #: File that names the environment of the state: a restore for another one is refused.
 ENVIRONMENT = "environment"
-#: How often a snapshot begins anew because an object of it was deleted meanwhile.
+#: How often a snapshot is restarted because an object of it was deleted meanwhile.
 _ATTEMPTS = 3
 
 

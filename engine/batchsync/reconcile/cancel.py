@@ -13,6 +13,7 @@ from batchsync.errors import UnavailableError, UsageError, VendorError
 from batchsync.reconcile.accounts import account_changed_error, manual_resolution_hint, same_account, undeclared_error
 from batchsync.reconcile.close import close
 from batchsync.reconcile.perform import is_empty
+from batchsync.reconcile.vendor_calls import with_emitted_calls
 
 if TYPE_CHECKING:
     from batchsync.reconcile.services import JobContext, Services
@@ -40,6 +41,7 @@ def cancel(batch: Batch, context: JobContext | None, services: Services, reason:
         UnavailableError: If the vendor cannot be reached, refuses to cancel the batch, or the job's account changed.
         StateError: If a batch of an undeclared job cannot be closed because its collected results are damaged.
     """
+    context = with_emitted_calls(context, services, batch) if context else None
     if (context and same_account(batch, context) and _has_empty_allocation(batch, context)) or not possibly_delivered(
         batch
     ):

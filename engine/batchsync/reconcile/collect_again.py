@@ -16,6 +16,7 @@ from batchsync.reconcile.accounts import account_changed_error, same_account
 from batchsync.reconcile.deliver import baseline_of, erasing_ops
 from batchsync.reconcile.restored import doubt_of
 from batchsync.reconcile.sweep import sweep
+from batchsync.reconcile.vendor_calls import with_emitted_calls
 
 if TYPE_CHECKING:
     from batchsync.reconcile.services import JobContext, Services
@@ -48,6 +49,7 @@ def collect_again(batch: Batch, context: JobContext, services: Services) -> Batc
     if not same_account(batch, context):
         changed = account_changed_error(batch, context)
         raise changed
+    context = with_emitted_calls(context, services, batch)
     try:
         with services.shield():
             return _collect(batch, batch.counts, context, services)

@@ -1,6 +1,6 @@
 """Time since which a vendor has given an answer that may be premature, kept in the folder of a batch's results.
 
-A restart therefore continues the grace period (`Policy.grace`) instead of beginning it anew.
+A restart therefore continues the grace period (`Policy.grace`) instead of beginning another one.
 """
 
 from __future__ import annotations

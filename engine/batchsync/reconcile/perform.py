@@ -23,6 +23,7 @@ from batchsync.reconcile.accounts import same_account
 from batchsync.reconcile.batch_files import opened_batch_file
 from batchsync.reconcile.deliver import Delivery, deliver
 from batchsync.reconcile.restored import doubt_of, doubt_of_accepted
+from batchsync.reconcile.vendor_calls import with_emitted_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +58,7 @@ def perform(step: steps.Step, batch: Batch, context: JobContext, services: Servi
     """
     # Only steps that call the vendor can raise a VendorError, so each of them has a verb.
     try:
-        event = _perform(step, batch, context, services)
+        event = _perform(step, batch, with_emitted_calls(context, services, batch), services)
     except (RetryableError, AmbiguousOutcomeError, PermanentError) as error:
         return _event_of(error, steps.VERB_OF[type(step)], batch, context, services)
     except collected.ResultsMissingError as error:

@@ -39,6 +39,7 @@ from batchsync.reconcile.prepare import Preparation, renewed_baseline
 from batchsync.reconcile.removed_answers import answers_to_remove, remove_or_mark
 from batchsync.reconcile.renames import baseline_before, last_planned
 from batchsync.reconcile.suppressed import read_list
+from batchsync.reconcile.vendor_calls import with_emitted_calls
 from batchsync.util.files import make_private
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def describe(context: JobContext, services: Services, until: datetime | None = N
         UnavailableError: If the vendor cannot be reached, refuses the credentials, or does not know the target.
         UsageError: If the record has a column that the template lacks.
     """
-    facts = _describe_with_retries(context, services, until)
+    facts = _describe_with_retries(with_emitted_calls(context, services), services, until)
     _check_template(context, facts)
     return facts
 
@@ -351,7 +352,7 @@ def in_flight_manifests(context: JobContext, services: Services) -> list[str]:
 
 
 def _empty_private_dir(folder: Path) -> Path:
-    """Create the folder anew, empty and accessible to this user only."""
+    """Delete the folder and create it, empty and accessible to this user only."""
     shutil.rmtree(folder, ignore_errors=True)
     make_private(folder.parent)
     folder.mkdir(mode=0o700)

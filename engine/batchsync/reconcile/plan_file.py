@@ -44,7 +44,7 @@ class Pinned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a plan file says of a job beside its plan: open batches, and whether it was edited since its last run."""
+    """What a plan file says of a job besides its plan: open batches, and whether it was edited since its last run."""
 
     in_flight: int
     edited: bool

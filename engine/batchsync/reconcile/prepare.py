@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def renewed_baseline(context: JobContext, comparison: Comparison, services: Services) -> BaselineEntry | None:
     """Return the job's baseline with what the job keeps of unchanged records; None if it has all of that, no more.
 
-    It is read anew, because batches in flight may have been delivered since the comparison.
+    It is read again, because batches in flight may have been delivered since the comparison.
     """
     baseline = baseline_before(context, services)
     renewed = services.data.renew(context.job, context.rules, comparison, baseline)

@@ -1,6 +1,6 @@
 """Remove or mark the answers of keys that left the source, as `results: {on_removed: ...}` says.
 
-What has to change follows from the source and the results alone, each time anew. After a crash the next run finds what
+What has to change follows from the source and the results alone, every time. After a crash the next run finds what
 is left to do.
 """
 

@@ -123,9 +123,9 @@ class Services:
     a job does not match its source, as far as the source can be read. `fetch` brings the source of a job to local
     files, once per run. `shield` delays an interruption to the end of a call whose result must be journaled. `lease`
     makes this process the only runner of a job until the context is left, or raises LockedError. `in_background` runs a
-    batch file iterator beside the loop; the iterator gets a function that returns whether to stop. `retention` says how
-    long what is no longer needed is kept. `back_up` backs up the state folder, if jobs.yaml says where to; a failure is
-    noted there, and stops nothing.
+    batch file iterator while the loop runs; the iterator gets a function that returns whether to stop. `retention` says
+    how long what is no longer needed is kept. `back_up` backs up the state folder, if jobs.yaml says where to;
+    a failure is noted there, and stops nothing.
     """
 
     clock: Clock

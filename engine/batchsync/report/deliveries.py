@@ -82,7 +82,7 @@ class KeyDelivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordNow:
-    """The record of a key as the source has it now, beside the version that the target holds.
+    """The record of a key as the source has it now, besides the version that the target holds.
 
     Attributes:
         job: Name of the job.

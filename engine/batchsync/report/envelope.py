@@ -113,7 +113,7 @@ def envelope(
         command: Name of the command, such as `sync` or `mocks serve`.
         exit_code: Exit code of the process.
         result: Data of the command's report; None if it failed before it had any.
-        failure: Failure, or None; present beside a result if the command completed only part of its work.
+        failure: Failure, or None; present together with a result if the command completed only part of its work.
 
     Returns:
         The JSON-compatible document.

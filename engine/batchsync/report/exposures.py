@@ -1,4 +1,4 @@
-"""Exposures of dbt: a file that tells dbt which jobs depend on its models.
+"""Exposures of dbt: a file by which dbt learns which jobs depend on its models.
 
 Properties: https://docs.getdbt.com/reference/exposure-properties.
 """

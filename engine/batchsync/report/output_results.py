@@ -264,7 +264,7 @@ RESULTS |= {"resume": RESULTS["sync"], "serve": RESULTS["sync"], "state show": R
 DOCUMENTS = frozenset({"schema"})
 
 _REVISION = ("text?", "Commit or digest of the folder; null if neither is followed.")
-#: Members of the lines of NDJSON beside `event` and `timestamp`, by event; several forms where commands differ.
+#: Members of the lines of NDJSON besides `event` and `timestamp`, by event; several forms where commands differ.
 EVENTS: dict[str, tuple[Members, ...]] = {
     "finished": (OBJECTS["envelope"],),
     "started": ({"command": ("text", "Name of the command."), "*": ("any", "Options of the command.")},),
@@ -273,7 +273,7 @@ EVENTS: dict[str, tuple[Members, ...]] = {
     ),
     "jobs_reload_failed": (
         {
-            "error": ("text", "What is wrong."),
+            "error": ("failure", "What is wrong."),
             "job": ("text?", "The job; null for the whole file."),
             "revision": _REVISION,
         },
@@ -281,11 +281,11 @@ EVENTS: dict[str, tuple[Members, ...]] = {
     "origin_checked": (
         {
             "origin": ("text", "The branch or folder that is followed."),
-            "error": ("object?", "Why it cannot be asked; null if it can again."),
+            "error": ("failure?", "Why it cannot be asked; null if it can again."),
         },
     ),
     "waiting": ({"until": ("time", "When the next step is due.")},),
-    "batch_changed": (OBJECTS["batch"],),
+    "batch_changed": ({name: member for name, member in OBJECTS["batch"].items() if name != "next?"},),
     "clock_differs": (
         {
             "job": JOB,

@@ -39,7 +39,7 @@ def bar(count: int, most: int, width: int) -> str:
 
 
 def room_for_bars(used: int) -> int:
-    """Return the width that is left for bars beside a table of a width."""
+    """Return the width that is left for bars next to a table of a width."""
     return max(_LEAST, WIDTH - used)
 
 

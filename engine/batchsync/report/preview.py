@@ -1,4 +1,4 @@
-"""Report of `batchsync preview`: records beside the rows that they are made of."""
+"""Report of `batchsync preview`: records next to the rows that they are made of."""
 
 from __future__ import annotations
 

@@ -299,7 +299,7 @@ def _schema_data(details: VendorDetails, schema: RecordSchema) -> dict[str, obje
 
 
 def _listed(name: str, text: str) -> list[str]:
-    """Return a name and its text as lines of at most 80 columns, the text beside the name where there is room."""
+    """Return a name and its text as lines of at most 80 columns, the text next to the name where there is room."""
     name, text = escape_controls(name), escape_controls(text)
     indent = " " * (_NAMES + 4)
     if len(name) > _NAMES:

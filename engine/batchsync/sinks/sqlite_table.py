@@ -172,9 +172,9 @@ def _opened(path: Path, table: str, keys: pl.LazyFrame) -> Iterator[Table | None
 
 
 @contextmanager
-def _exported(target: Table, columns: tuple[str, ...], beside: Path) -> Iterator[pl.LazyFrame]:
+def _exported(target: Table, columns: tuple[str, ...], neighbour: Path) -> Iterator[pl.LazyFrame]:
     """Yield columns of the table, as strings, from a Parquet file that exists meanwhile."""
-    file = beside.with_name(beside.name + ".existing")
+    file = neighbour.with_name(neighbour.name + ".existing")
     schema = dict.fromkeys(columns, pl.String)
     try:
         with ParquetWriter(file, schema) as out:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 #: Bytes of the largest object, which one request writes.
 OBJECT_BYTES = 1 << 30
-#: How often an update begins anew because another writer replaced the object.
+#: How often an update is restarted because another writer replaced the object.
 ATTEMPTS = 5
 
 

@@ -2,7 +2,7 @@
 
 Statements are prepared, so that they are single statements, their columns are known before they run, and numbers arrive
 in binary form: as text, the server writes only six digits of a FLOAT. PyMySQL has no public interface to this part of
-the protocol; what is used of it beside is its reading and writing of packets.
+the protocol; what else is used of it is its reading and writing of packets.
 """
 
 from __future__ import annotations

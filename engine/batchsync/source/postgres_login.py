@@ -110,7 +110,7 @@ def _of_url(database: Database, url: str, server: Server) -> str:
     if port is None and "port" not in written and database.kind == "redshift":
         more["port"] = str(_default_port(database))
     settings = {**written, **_tls(server, host, written), **more}
-    # A user or password may have characters that urlsplit keeps as they are; only scheme and query are written anew.
+    # A user or password may have characters that urlsplit keeps as they are; only scheme and query are rewritten.
     place = url.partition("://")[2].partition("?")[0].partition("#")[0]
     return f"postgresql://{place}?{urlencode(settings, quote_via=quote)}"
 

@@ -247,7 +247,7 @@ class _Reader:
         """Note that a column has values of a type.
 
         Raises:
-            SourceError: If it has texts beside numbers.
+            SourceError: If it has texts besides numbers.
         """
         kind = _KINDS[found]
         if kind == column.kind or (kind, column.kind) == ("integer", "real"):

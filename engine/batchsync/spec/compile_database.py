@@ -117,7 +117,7 @@ class DatabaseCompiler:
         add = self._problems.add
         for name in OF_URL if model.url is not None else ():
             if getattr(model, name) is not None:
-                message = f"{quoted(name)} beside a url, which contains it"
+                message = f"{quoted(name)} in addition to a url, which contains it"
                 add("connection", _at(entry, name), message, "either url or host, port, dbname, user and password")
         for name in ("host", "dbname") if model.url is None else ():
             if getattr(model, name) is None:

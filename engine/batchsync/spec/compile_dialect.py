@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from batchsync.spec.models_source import SourceModel
     from batchsync.spec.problems import Problems
 
-#: Keys of a CSV file beside `delimiter` and `encoding`.
+#: Keys of a CSV file besides `delimiter` and `encoding`.
 CSV_KEYS = ("header", "columns", "skip_rows", "comment", "quote", "escape")
 
 

@@ -108,13 +108,13 @@ def _array(tree: TypedSeq, problems: Problems) -> Array | None:
 
 
 def _is_each(tree: TypedMap) -> bool:
-    """Return whether a mapping is an `each:`, with or without `order_by:` beside it."""
+    """Return whether a mapping is an `each:`, with or without `order_by:` next to it."""
     names = {entry.key for entry in tree.entries}
     return "each" in names and names <= {"each", ORDER_BY}
 
 
 def _split_order(each: TypedMap) -> tuple[Typed, Typed | None]:
-    """Return the item of an `each:`, and its `order_by`: beside `each:` or, if not there, in an item of members."""
+    """Return the item of an `each:`, and its `order_by`: next to `each:` or, if not there, in an item of members."""
     entries = {entry.key: entry.value for entry in each.entries}
     item = entries["each"]
     if ORDER_BY in entries or not isinstance(item, TypedMap):

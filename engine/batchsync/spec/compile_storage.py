@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from batchsync.util.path_fence import PathFence
 
 _PLACEHOLDERS = {"storage": "http"}
-#: Keys that each kind needs, and those that it may have beside the common ones.
+#: Keys that each kind needs, and those that it may have besides the common ones.
 NEEDED_KEYS = {"s3": ("bucket",), "gcs": ("bucket",), "azure": ("bucket", "account"), "http": ("base_url",)}
 ALLOWED_KEYS = {
     "s3": ("bucket", "prefix", "region", "endpoint", "anonymous"),
@@ -145,7 +145,7 @@ def _check_values(model: StorageModel, node: TypedMap, problems: Problems) -> No
 
 
 def _check_credentials(model: StorageModel, node: TypedMap, fence: PathFence, problems: Problems) -> None:
-    """Report credentials that are no references, are unknown or incomplete, or stand beside `anonymous`."""
+    """Report credentials that are no references, are unknown or incomplete, or are combined with `anonymous`."""
     written, at = node.get("credentials"), _at(node, "credentials")
     for file in secret_paths([model.proxy, *(model.credentials or {}).values()]):
         if objection := fence.file_objection(Path(file)):

@@ -29,7 +29,7 @@ Moment = Annotated[str, AfterValidator(_check_time)]
 class RequestModel(Model):
     """The documented request, without authentication. `url` is a path of the API, or the absolute URL of storage.
 
-    `parts` are those of a multipart body beside the file, by name: JSON documents and texts.
+    `parts` are those of a multipart body besides the file, by name: JSON documents and texts.
     """
 
     method: Literal["GET", "PUT", "POST", "PATCH", "DELETE"]

@@ -25,7 +25,7 @@ DURATION_PATTERN = r"^[1-9][0-9]{0,5}[smhd]$"
 _SCHEMA_DURATION = (
     "[1-9][0-9]{0,5}[sm]|[1-9][0-9]{0,4}h|(?:[1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2}|36[0-5][0-9]|3660)d"
 )
-#: Beside a duration, a period may be 0, or without end.
+#: Other than a duration, a period may be 0, or without end.
 PERIOD_PATTERN = r"^((0|[1-9][0-9]{0,5})[smhd]|forever)$"
 PERCENT_PATTERN = r"^(100(\.0{1,6})?|[0-9]{1,2}(\.[0-9]{1,6})?)%$"
 COUNT_OR_PERCENT_PATTERN = rf"^[0-9]{{1,15}} or {PERCENT_PATTERN[1:]}"

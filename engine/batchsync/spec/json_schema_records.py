@@ -1,7 +1,7 @@
 """Record schemas of vendors as JSON Schemas of the mappings that `record:` may hold.
 
 A value of a mapping is a literal, an expression or a reference. Literals are checked as `check_record` does,
-expressions only for the kind of their member. `order_by` may stand beside `each:` or among the members of its item.
+expressions only for the kind of their member. `order_by` may stand next to `each:` or among the members of its item.
 """
 
 from __future__ import annotations

@@ -66,6 +66,6 @@ class StorageModel(Strict):
     ca_bundle: types.Text | None = Field(
         None,
         title="CA bundle",
-        description="PEM file of certificates to trust: beside the public ones, for http instead of them.",
+        description="PEM file of certificates to trust: besides the public ones, for http instead of them.",
         examples=["certs/minio.pem"],
     )

@@ -38,7 +38,7 @@ def proposed_text(  # noqa: PLR0913 - the parts of the file
         source: Its source; the path is relative to the file.
         rules: Rules of the vendor.
         proposal: Proposed mapping.
-        target: Keys of the target beside the connection.
+        target: Keys of the target besides the connection.
         mode: Mode of the job.
         rows: Rows of tests, without what is expected of them.
     """

@@ -27,7 +27,7 @@ SECRET_NAME = re.compile(
 )
 #: Top-level keys below which values are secrets only by their names. Values below unknown keys may be secrets.
 _PUBLIC = frozenset(DocumentModel.model_fields) - {"connections"}
-#: Keys of a connection whose values are shown, references aside.
+#: Keys of a connection whose values are shown, besides references.
 _SHOWN = frozenset().union(
     *(frozenset(model.model_fields) for model in (ConnectionModel, DatabaseModel, StorageModel))
 ) - {"credentials", "url", "password"}

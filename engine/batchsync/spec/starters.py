@@ -67,12 +67,12 @@ def has_starter(vendor: str) -> bool:
     return vendor in starter_vendors()
 
 
-def starter_files(vendors: Sequence[str] = (), beside: Path | None = None) -> Mapping[str, str]:
+def starter_files(vendors: Sequence[str] = (), folder: Path | None = None) -> Mapping[str, str]:
     """Return the files of a new deployment.
 
     Args:
         vendors: Names of the vendors, or folders if they contain `/` or `.`; empty for those that `init` includes.
-        beside: Folder of the new files, which paths of vendors are relative to; by default the working directory.
+        folder: Folder of the new files, which paths of vendors are relative to; by default the working directory.
 
     Returns:
         Text by relative path, `jobs.yaml` last.
@@ -92,11 +92,11 @@ def starter_files(vendors: Sequence[str] = (), beside: Path | None = None) -> Ma
         for path in sorted(_folder(name).iterdir(), key=lambda file: file.name)
         if path.name.endswith(".csv")
     }
-    return {**samples, SCHEMA_FILE: jobs_schema_text(), JOBS_FILE: _jobs_text(chosen, beside or Path())}
+    return {**samples, SCHEMA_FILE: jobs_schema_text(), JOBS_FILE: _jobs_text(chosen, folder or Path())}
 
 
-def _jobs_text(vendors: Sequence[str], beside: Path) -> str:
-    connections = [_located(name, _part(name, _PARTS[0]), beside) for name in vendors]
+def _jobs_text(vendors: Sequence[str], folder: Path) -> str:
+    connections = [_located(name, _part(name, _PARTS[0]), folder) for name in vendors]
     jobs = [_part(name, _PARTS[1]) for name in vendors]
     played = [_part(name, _SCENARIO) for name in vendors if (_folder(name) / _SCENARIO).is_file()]
     scenarios = [_SCENARIOS_HEAD, *played] if played else []
@@ -129,17 +129,17 @@ def _part(vendor: str, name: str) -> str:
     return "".join(f"  {line}\n" if line else "\n" for line in lines)
 
 
-def _located(vendor: str, block: str, beside: Path) -> str:
+def _located(vendor: str, block: str, folder: Path) -> str:
     """Return the block of a connection in which a vendor that is a folder is named by its path.
 
     Args:
         vendor: Name or folder of the vendor.
         block: The block, which names the vendor by its name.
-        beside: Folder of the jobs file, which the path is relative to.
+        folder: Folder of the jobs file, which the path is relative to.
     """
     if not _is_folder(vendor):
         return block
-    path = Path(os.path.relpath(vendor, beside)).as_posix()
+    path = Path(os.path.relpath(vendor, folder)).as_posix()
     shown = path if re.fullmatch(r"[\w./-]+", path) else json.dumps(path, ensure_ascii=False)
     return block.replace(f"vendor: {load_vendor(vendor).name}\n", f"vendor: {shown if '/' in path else './' + path}\n")
 

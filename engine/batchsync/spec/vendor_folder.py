@@ -30,7 +30,7 @@ def load_folder(name: str) -> tuple[VendorRules, FolderFindings]:
         name: Name of a vendor; a folder if it contains `/` or `.`.
 
     Returns:
-        The rules of the vendor, and what the files beside its `vendor.yaml` say.
+        The rules of the vendor, and what the files next to its `vendor.yaml` say.
 
     Raises:
         UsageError: If there is no such vendor.

@@ -168,7 +168,7 @@ class PolicyModel(Documented):
     `retry_for` is how long transient failures in a row are retried, at most every `backoff_max`; default: `deadline`.
     An allocation that is reported as empty `empty_max` after its upload is asked about and may be filled again.
     `foreign_answers_max` is the number of answers of a proxy in a row after which a batch needs attention.
-    `on_unknown_upload` and `on_unknown_commit`: whether the status of a batch tells if the request arrived (ask), a
+    `on_unknown_upload` and `on_unknown_commit`: whether the status of a batch shows if the request arrived (ask), a
     person decides (stop), or the upload is made again to another allocation, as nothing is processed before the commit.
     """
 
@@ -193,7 +193,7 @@ class PolicyModel(Documented):
 class ErrorLayoutModel(Model):
     """Layout of the vendor's error file.
 
-    Of CSV whose columns are not documented, `code` is empty and `message` is `*`: all columns beside those sent.
+    Of CSV whose columns are not documented, `code` is empty and `message` is `*`: all columns besides those sent.
     """
 
     format: LogFormat

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _KEY = frozenset({"idempotency_key"})
 _FILE = frozenset(f"file.{item}" for item in ("md5", "md5_base64", "size", "name"))
 _ID = frozenset({"allocation.id"})
-#: Placeholders of each call beside those of `params`. The URL of an upload is not kept after it.
+#: Placeholders of each call besides those of `params`. The URL of an upload is not kept after it.
 _OF_CALLS = {
     CallName.ALLOCATE: _KEY | _FILE,
     CallName.FIND: _KEY,

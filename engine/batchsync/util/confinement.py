@@ -70,7 +70,7 @@ def confine() -> None:
         _, hard = resource.getrlimit(kind)
         hard = sys.maxsize if hard == resource.RLIM_INFINITY else hard
         lower = min(limit, hard)
-        # At the soft limit of processor time the signal tells what it was for; at the hard one it would not.
+        # At the soft limit of processor time the signal names its reason; at the hard one it would not.
         more = 1 if kind == resource.RLIMIT_CPU and lower < hard else 0
         resource.setrlimit(kind, (lower, lower + more))
     _refuse_network()

@@ -43,7 +43,7 @@ class PathFence:
     def objection(self, path: str | Path) -> str:
         """Return why a path may not be used, to follow its name; empty if it may. Opens nothing, resolves links.
 
-        Neither the path nor the target of a link is shown, and nothing tells whether there is such a file.
+        Neither the path nor the target of a link is shown, and nothing shows whether there is such a file.
         """
         try:
             written, real = os.path.normpath(Path(path).absolute()), os.path.realpath(path)

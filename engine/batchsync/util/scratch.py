@@ -38,7 +38,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def sweep(own: Path) -> None:
-    """Delete folders beside a new one that are of this user, and that no living process has locked."""
+    """Delete folders next to a new one that are of this user, and that no living process has locked."""
     with suppress(OSError):
         now = own.stat().st_ctime
         for folder in own.parent.glob(f"{_PREFIX}*"):

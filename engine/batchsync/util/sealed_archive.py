@@ -45,7 +45,7 @@ class Archive:
     Attributes:
         path: The file.
         digest: Hex SHA-256 of the manifest, hence of all content.
-        content: What the manifest says beside the parts.
+        content: What the manifest says besides the parts.
         parts: Size in bytes and hex SHA-256 of each part, by name.
     """
 

@@ -161,7 +161,7 @@ class Documents:
         return sum(counted) if len(counted) == len(counts) or any(counted) else None
 
     def _fetch_document(self, rules: Download, allocation: Allocation, into: Path) -> Path | None:
-        """Return the downloaded file, or None if the vendor has none. An expired URL is requested anew once."""
+        """Return the downloaded file, or None if the vendor has none. An expired URL is requested again once."""
         reason = ""
         for _ in range(2 if rules.locate else 1):
             known = self._located(rules, allocation)

@@ -1,4 +1,4 @@
-"""A client that tells a listener of each answer, and asks what only shows a fact: for `batchsync vendors verify`."""
+"""A client that reports each answer to a listener, and asks what only shows a fact: for `batchsync vendors verify`."""
 
 from __future__ import annotations
 

@@ -224,7 +224,7 @@ def _body_deviations(documented: Mapping[str, Any], request: Request) -> Iterato
 
 
 def _parts_of(request: Request) -> dict[str, Any]:
-    """Return the parts of a multipart body beside the file, by name: JSON documents and texts."""
+    """Return the parts of a multipart body besides the file, by name: JSON documents and texts."""
     if not request.before:
         return {}
     kind = request.headers.get("Content-Type", "")

@@ -144,7 +144,7 @@ def clock_offset(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     """Return how far the vendor's clock is ahead of ours, by the `Date` header; None if there is none.
 
     Less than `CLOCK_TOLERANCE` counts as none: the header has whole seconds, and the response took its time. A response
-    with an `Age` header comes from a cache and tells an old time.
+    with an `Age` header comes from a cache and has an old time.
 
     Args:
         headers: Headers of a response by lower-case name.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: Values of the switch `tables` beside `plain`.
+#: Values of the switch `tables` besides `plain`.
 _DELIMITERS = {"semicolon": ";", "tab": "\t"}
 _ENCODINGS = {"utf-16": "utf-16", "latin-1": "latin-1", "bom": "utf-8-sig"}
 

@@ -74,7 +74,7 @@ class MotorwebSwitches:
     csv_columns: str = choice(
         "assumed",
         "one",
-        description="columns of the CSV errors beside the inputs: those of the JSON, or `mockReason` alone (12.16)",
+        description="columns of the CSV errors besides the inputs: those of the JSON, or `mockReason` alone (12.16)",
     )
     json_errors: str = choice("full", "empty", description="the JSON errors list all rows, or none; the CSV has all")
     echo: str = choice("as_sent", "lower", "padded", description="how inputs are repeated in results and errors")

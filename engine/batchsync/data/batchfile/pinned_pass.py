@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 #: The pinned rows in the folder of a comparison.
 PINNED = "pinned.parquet"
-#: Columns of the pinned rows beside those of the source; `HEAD` only if several rows make one record.
+#: Columns of the pinned rows besides those of the source; `HEAD` only if several rows make one record.
 PINNED_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     columns.ROW: pl.Int64,
     columns.KEY: pl.String,

@@ -1,4 +1,4 @@
-"""State of a source file as the operating system tells it: whether it can be read twice, and whether it was changed."""
+"""State of a source file as the operating system reports it: whether it can be read twice, and was changed."""
 
 from __future__ import annotations
 

@@ -195,7 +195,7 @@ class RowReader(ABC):
         return file.path
 
     def check(self, file: SourceFile) -> None:  # noqa: B027 - optional
-        """Raise a SourceError if `read` would misread a prepared file without an error. Runs beside `read`."""
+        """Raise a SourceError if `read` would misread a prepared file without an error. Runs while `read` does."""
 
     @abstractmethod
     def read(self, file: SourceFile) -> Iterator[pl.DataFrame]:

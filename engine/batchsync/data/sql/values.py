@@ -173,7 +173,7 @@ class Scope:
         failing = condition if self.active is None else condition & self.active
         if not self.strict:
             return Typed(pl.when(failing.fill_null(value=False).not_()).then(value.expr), value.kind)
-        # The cast fails in any row in which its input is not null. It stands beside the other test instead of in a
+        # The cast fails in any row in which its input is not null. It stands next to the other test instead of in a
         # branch of the same condition, where polars computes it for a frame of one row even if that does not hold.
         failure = pl.when(failing).then(pl.lit(_MARK + reason)).cast(_FAILS)
         computable = failure.is_null() & failing.fill_null(value=False).not_()
