@@ -56,6 +56,7 @@ class Interrupts:
         self._shields = 0
         self._grace_expired = False
         self._sleep_event = threading.Event()
+        self._resting = self._woken = False
 
     def install(self) -> None:
         """Install the signal handlers of this process. Main thread only."""
@@ -120,6 +121,24 @@ class Interrupts:
         """Wait for a duration, or until a signal interrupts."""
         self.check()
         self._sleep_event.wait(max(0.0, duration.total_seconds()))
+
+    @contextmanager
+    def rest(self) -> Iterator[None]:
+        """Let `wake` of another thread end the waits of this block."""
+        self._resting = True
+        if self._woken:
+            self._sleep_event.set()
+        try:
+            yield
+        finally:
+            self._resting = self._woken = False
+            self._sleep_event.clear()
+
+    def wake(self) -> None:
+        """End the present wait of a `rest`, or else the next one at once. Any thread."""
+        self._woken = True
+        if self._resting:
+            self._sleep_event.set()
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self._exit_code is not None:

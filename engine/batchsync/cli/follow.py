@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import click
 
@@ -16,15 +16,17 @@ from batchsync.deployments.git_branch import GitBranch
 from batchsync.deployments.watched_folder import WatchedFolder
 from batchsync.errors import BatchsyncError, UsageError
 from batchsync.ports import OriginChecked
-from batchsync.reconcile.serve import MAX_SLEEP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Sequence
 
     from batchsync.app import App
     from batchsync.cli.session import Session
     from batchsync.deployments.checkouts import Checkout
     from batchsync.deployments.origin import Origin
+    from batchsync.ports import Clock
+    from batchsync.reconcile.serve import Controls
+    from batchsync.reconcile.services import SelectedJob
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
 _SHORTEST = timedelta(seconds=1)
@@ -52,12 +54,19 @@ def follow_options(function: Function) -> Function:
     return function
 
 
+class FollowOptions(TypedDict):
+    """Values of the options of what is followed."""
+
+    git: str | None
+    watch: Path | None
+    poll: timedelta
+
+
 class Revisions:
     """The revisions that an application follows, and the one that it uses.
 
     Attributes:
         app: The application; its state folder does not change with the revision.
-        longest_sleep: How often the origin is asked; waits that the clock of mocks skips take no time.
     """
 
     def __init__(self, session: Session, origin: Origin, every: timedelta) -> None:
@@ -80,7 +89,8 @@ class Revisions:
         # Commands that messages advise read the active revision.
         session.options = session.options.merged({"file": checkouts.current / given.file, "state": base})
         self.app: App = session.new_app(settings)
-        self.longest_sleep = MAX_SLEEP if settings.skip_poll_wait else every
+        # Waits that the clock of mocks skips take no time.
+        self._every = None if settings.skip_poll_wait else every
         self._session, self._file, self._jobs = session, given.file, given.jobs
         self._follower = Follower(origin, checkouts, Polling(session.now, every), self._tell)
         self._used: Checkout | None = None
@@ -131,10 +141,38 @@ class Revisions:
         if self._used is not None:
             self._follower.activate(self._used, complete=complete)
 
+    def controls(self, clock: Clock, inner: Controls | None) -> Controls:
+        """Return controls of the loop that end its waits when the origin is to be asked.
+
+        Args:
+            clock: The clock of the loop.
+            inner: Further controls.
+        """
+        return _PollingControls(clock, inner, self._every)
+
     def _tell(self, error: BatchsyncError | None) -> None:
         """Print and emit that the origin cannot be asked, or can again."""
         found = print_failure(error, self._session).data() if error is not None else None
         self.app.events.emit(OriginChecked(origin=self._follower.title, error=found))
+
+
+class _PollingControls:
+    """Controls of the loop whose waits are at most as long as the interval of polls."""
+
+    def __init__(self, clock: Clock, inner: Controls | None, every: timedelta | None) -> None:
+        self._clock, self._inner, self._every = clock, inner, every
+
+    def take(self, contexts: Sequence[SelectedJob]) -> Collection[str]:
+        """Return what the inner controls ask for."""
+        return self._inner.take(contexts) if self._inner is not None else ()
+
+    def rest(self, duration: timedelta) -> None:
+        """Wait, at most until the origin is to be asked."""
+        shortened = duration if self._every is None else min(duration, self._every)
+        if self._inner is not None:
+            self._inner.rest(shortened)
+        else:
+            self._clock.sleep(shortened)
 
 
 def followed(session: Session, *, git: str | None, watch: Path | None, poll: timedelta) -> Revisions | None:

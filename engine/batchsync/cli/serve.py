@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from batchsync.cli.command import command
 from batchsync.cli.exits import print_failure, print_problems
-from batchsync.cli.follow import follow_options, followed
+from batchsync.cli.follow import FollowOptions, follow_options, followed
 from batchsync.cli.monitoring import DEFAULT_ADDRESS, metrics_file, monitored_serve
 from batchsync.cli.outcomes import job_report
+from batchsync.cli.page import PageOptions, page_loop, page_options
 from batchsync.cli.progress import running_app
 from batchsync.cli.reload import JobsReloader
 from batchsync.cli.selection import chosen_jobs, known_jobs, selectors
@@ -20,7 +22,6 @@ from batchsync.errors import ExitCode, UsageError, most_severe_exit_code
 from batchsync.observers.ndjson import NdjsonObserver
 from batchsync.ports import JobsReloaded, JobsReloadFailed, OriginChecked
 from batchsync.reconcile.open_work import needs_attention
-from batchsync.reconcile.serve import MAX_SLEEP
 from batchsync.reconcile.serve import serve as serve_jobs
 from batchsync.report.outcome import JobReport, OutcomeReport
 from batchsync.report.text_format import escape_controls, moment
@@ -33,12 +34,18 @@ if TYPE_CHECKING:
 
     from batchsync.app import App
     from batchsync.cli.follow import Revisions
+    from batchsync.cli.page import PageLoop
     from batchsync.core.guards import Budget
     from batchsync.core.job import Job, Schedule
     from batchsync.errors import BatchsyncError
-    from batchsync.ports import EventSink
+    from batchsync.ports import EventSink, Observer
     from batchsync.reconcile.services import SelectedJob
     from batchsync.reconcile.sync import JobOutcome
+
+
+class _Options(PageOptions, FollowOptions):
+    """Values of the options of the page, and of what is followed."""
+
 
 #: Formats in which each outcome is a line of JSON.
 _LINES = ("json", "ndjson")
@@ -69,6 +76,7 @@ class CronTicks:
 )
 @metrics_file
 @follow_options
+@page_options
 def serve(
     session: Session,
     jobs: tuple[str, ...],
@@ -77,7 +85,7 @@ def serve(
     once: bool,
     metrics_at: str | None,
     metrics_file: Path | None,
-    **following: Any,
+    **options: Unpack[_Options],
 ) -> Answer:
     """Run jobs on their schedules, in the foreground.
 
@@ -101,31 +109,42 @@ def serve(
     With the bundled mocks, time passes as it does at the vendors: a tick and the next poll are waited for. With --once,
     or BATCHSYNC_SKIP_POLL_WAIT=1, the clock of the mocks is advanced instead.
 
+    --page serves a page that shows jobs, runs and rejects, and on which plans are approved (docs/page.md).
+
     Returns:
         The outcomes with --once; otherwise it does not return.
 
     Raises:
-        UsageError: If no job has a schedule, or --metrics-file comes without --once.
+        UsageError: If no job has a schedule, --metrics-file comes without --once, or options of the page contradict
+            each other.
     """
     if metrics_file is not None and not once:
         raise UsageError(
             "--metrics-file is written when the command ends, and `serve` without --once does not",
             hint="serve metrics with --metrics, or add --once",
         )
+    if once and options["page"] is not None:
+        raise UsageError("--once ends before a page could be read", hint="leave out one of the two", name="usage.page")
     done: list[JobReport] = []
+    loop = _page_loop(session, options)
     # A document of JSON would never end: outcomes and reloads are lines of JSON.
     reloads = NdjsonObserver(session.print_ndjson, only={JobsReloaded, JobsReloadFailed, OriginChecked})
-    revisions = followed(session, **following)
+    revisions = followed(session, git=options["git"], watch=options["watch"], poll=options["poll"])
     opened: list[App] = []
+    also: list[Observer] = [
+        *([reloads] if session.output == "json" else []),
+        *([loop.live] if loop is not None else []),
+    ]
     with (
         monitored_serve(session, opened, address=metrics_at, file=metrics_file) as monitoring,
         running_app(
             session,
             using=revisions.app if revisions is not None else None,
             live=False,
-            also=[*([reloads] if session.output == "json" else []), *monitoring.observers],
+            also=[*also, *monitoring.observers],
             jobs=list(jobs),
         ) as app,
+        ExitStack() as served,
     ):
         opened.append(app)
         app.skips_waits = once
@@ -148,14 +167,27 @@ def serve(
             else:
                 _print(report, session)
 
-        sleep = revisions.longest_sleep if revisions is not None else MAX_SLEEP
-        serve_jobs(reloader, services, CronTicks(), on_outcome=on_outcome, once=once, longest_sleep=sleep)
+        if loop is not None:
+            served.enter_context(loop.serving(app, reloader, services, on_outcome, monitoring.documents))
+        controls = revisions.controls(services.clock, loop) if revisions is not None else loop
+        serve_jobs(reloader, services, CronTicks(), on_outcome=on_outcome, once=once, controls=controls)
         # If nothing ran, jobs were loaded once, and at least one has a schedule.
         report = OutcomeReport(jobs=tuple(done), idle="" if done else _idle(reloader.contexts, services.clock.now()))
         codes = [outcome.exit_code for outcome in done]
         if any(needs_attention(name, services) for context in reloader.contexts for name in context.job.all_names):
             codes.append(ExitCode.NEEDS_ATTENTION)
     return Answer(report=report, exit_code=most_severe_exit_code(codes))
+
+
+def _page_loop(session: Session, options: _Options) -> PageLoop | None:
+    """Return the page that the options ask for; None for none."""
+    return page_loop(
+        session,
+        page=options["page"],
+        page_token_file=options["page_token_file"],
+        page_trust_header=options["page_trust_header"],
+        page_allow_host=options["page_allow_host"],
+    )
 
 
 def _require_schedule(jobs: Sequence[Job], *, selected: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -62,13 +62,16 @@ def why(session: Session, key: str, *, job: str | None, show_values: bool, show_
         mask = mask_of(session, known.jobs.values(), show=show_personal, values=show_values)
         if journal is None:
             raise UsageError(
-                f"unknown key {_shown(key, known.jobs, mask)}: no runs yet",
+                f"unknown key {shown_key(key, known.jobs, mask)}: no runs yet",
                 hint=_advice(session),
                 name="usage.never_ran",
             )
         names = [job] if job is not None else list(dict.fromkeys([*known.jobs, *journal.jobs()]))
-        searched = [_masked(_search(key, name, known, journal, app, mask), mask) for name in names]
-    shown = _shown(key, names, mask)
+        searched = [
+            masked_key(search_key(key, known, journal, app, mask, Scope(name, *_account_id(name, known, app))), mask)
+            for name in names
+        ]
+    shown = shown_key(key, names, mask)
     if not any(item.is_known for item in searched):
         unknown = _unknown(shown, searched, session)
         raise unknown
@@ -76,7 +79,7 @@ def why(session: Session, key: str, *, job: str | None, show_values: bool, show_
     return Answer(report=WhyReport(key=shown, jobs=answers, notes=known.notes))
 
 
-def _masked(found: KeyOfJob, mask: Mask) -> KeyOfJob:
+def masked_key(found: KeyOfJob, mask: Mask) -> KeyOfJob:
     """Return the state of a key with its rejects and answers masked."""
     answers = tuple(
         item
@@ -90,14 +93,40 @@ def _masked(found: KeyOfJob, mask: Mask) -> KeyOfJob:
     return replace(found, rejects=lines, deliveries=answers)
 
 
-def _shown(key: str, jobs: Iterable[str], mask: Mask) -> str:
+def shown_key(key: str, jobs: Iterable[str], mask: Mask) -> str:
     """Return the key, masked if it is personal data of one of the jobs."""
     return next((masked for job in jobs if (masked := mask.key(job, key)) != key), key)
 
 
-def _search(key: str, name: str, known: DeclaredJobs, journal: Journal, app: App, mask: Mask) -> KeyOfJob:
-    """Return the state of the key in one job."""
-    account_id, note = _account_id(name, known, app)
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where a key is searched.
+
+    Attributes:
+        name: Name of the job.
+        account_id: Id of its account; None if it is not known.
+        note: Why it is not known; may be empty.
+        reads_source: Whether the record as the source has it now is read, which may take long.
+    """
+
+    name: str
+    account_id: str | None
+    note: str = ""
+    reads_source: bool = True
+
+
+def search_key(key: str, known: DeclaredJobs, journal: Journal, app: App, mask: Mask, scope: Scope) -> KeyOfJob:
+    """Return the state of the key in one job.
+
+    Args:
+        key: The key.
+        known: Declared jobs.
+        journal: The journal.
+        app: The application; of it only the data engine and the clock are used, unless the source is read.
+        mask: What of keys and values is shown.
+        scope: The job, and what is known of its account.
+    """
+    name, account_id = scope.name, scope.account_id
     found, batches = _look_up(key, name, account_id, journal, app)
     held = found if account_id is not None else None
     in_flight = tuple(
@@ -110,12 +139,12 @@ def _search(key: str, name: str, known: DeclaredJobs, journal: Journal, app: App
         known=held,
         in_flight=in_flight,
         rejects=tuple(KeyReject(at=row.at, line=line_of(row)) for row in journal.why(name, key)),
-        note=note,
+        note=scope.note,
     )
     job = known.job(name)
     names = job.all_names if job is not None else frozenset((name,))
     sent = deliveries(key, names, held, in_flight, journal, app)
-    if not (state.is_known or sent) or job is None:
+    if not (state.is_known or sent) or job is None or not scope.reads_source:
         return replace(state, deliveries=sent)
     return replace(state, deliveries=sent, now=record_now(key, job, mask, held, app))
 

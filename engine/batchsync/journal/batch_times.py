@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from batchsync.core.forecast import PastBatch
 from batchsync.journal import codec
-from batchsync.journal.run_sums import RunSums
+from batchsync.journal.overview import Overview
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -26,7 +26,7 @@ _DELIVERED = (
 )
 
 
-class BatchTimes(RunSums):
+class BatchTimes(Overview):
     """Read-only queries of the times of batches; a base of `Journal`."""
 
     def past_batches(self, jobs: Collection[str], limit: int) -> tuple[PastBatch, ...]:

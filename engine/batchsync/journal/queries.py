@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from batchsync.journal.codec import Row
 
 #: Rejects, with the manual resolution of those of unknown outcome.
-_REJECTS = (
+REJECTS = (
     "SELECT *, CASE WHEN rejects.kind = 'unknown' THEN (SELECT json_extract(events.payload, '$.delivered') FROM events "
     "WHERE events.batch = rejects.batch AND events.kind = 'Resolved') END AS delivered FROM rejects"
 )
@@ -173,7 +173,7 @@ class Queries(BatchTimes):
             An iterator over the rejects.
         """
         clause, values = _filter_clause(job=job, run=run, kind=kind)
-        return map(_read_reject, self._stream(f"{_REJECTS} {clause} ORDER BY no", values))
+        return map(read_reject, self._stream(f"{REJECTS} {clause} ORDER BY no", values))
 
     def rejects_count(self, job: str | None = None, run: str | None = None, kind: str | None = None) -> int:
         """Return the number of rejects.
@@ -214,13 +214,13 @@ class Queries(BatchTimes):
 
     def failed_keys(self, batch: str) -> frozenset[str]:
         """Return the keys of rows of a delivered batch that were not accepted, or resolved as delivered."""
-        found = self._rows(f"{_REJECTS} WHERE batch = ? AND delivered IS NOT 1", [batch])
+        found = self._rows(f"{REJECTS} WHERE batch = ? AND delivered IS NOT 1", [batch])
         return frozenset(str(row["key"]) for row in found)
 
     def why(self, job: str, key: str) -> tuple[RejectRow, ...]:
         """Return every reject of a key, oldest first. Accepted rows are in the row manifests, not here."""
-        found = self._rows(f"{_REJECTS} WHERE job = ? AND key = ? ORDER BY no", [job, codec.lossless_text(key)])
-        return tuple(_read_reject(row) for row in found)
+        found = self._rows(f"{REJECTS} WHERE job = ? AND key = ? ORDER BY no", [job, codec.lossless_text(key)])
+        return tuple(read_reject(row) for row in found)
 
     def jobs(self) -> tuple[str, ...]:
         """Return the names of all jobs that ever ran, sorted, including those no longer in jobs.yaml."""
@@ -228,10 +228,8 @@ class Queries(BatchTimes):
 
     def attempts_used(self, job: str, digest: str) -> int:
         """Return the highest attempt ever used for a batch file with this digest, or 0, even if its batch is gone."""
-        found = self._rows(
-            "SELECT coalesce(max(attempt), 0) AS n FROM attempts WHERE job = ? AND digest = ?", [job, digest]
-        )
-        return int(found[0]["n"])
+        query = "SELECT coalesce(max(attempt), 0) AS n FROM attempts WHERE job = ? AND digest = ?"
+        return int(self._rows(query, [job, digest])[0]["n"])
 
     def baseline(self, job: str, account_id: str) -> BaselineEntry | None:
         """Return the baseline of a job at an account, or None if there is none."""
@@ -380,7 +378,8 @@ def _filter_clause(**filters: str | None) -> tuple[str, list[object]]:
     return f"WHERE {' AND '.join(conditions)}", [*values]
 
 
-def _read_reject(row: Row) -> RejectRow:
+def read_reject(row: Row) -> RejectRow:
+    """Return the reject of a row of `REJECTS`."""
     return RejectRow(
         run=RunId(row["run"]),
         batch=BatchId(row["batch"]) if row["batch"] is not None else None,

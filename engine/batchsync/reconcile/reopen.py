@@ -15,11 +15,17 @@ if TYPE_CHECKING:
     from batchsync.reconcile.services import JobContext, Services
 
 
-def reopen(context: JobContext, services: Services) -> None:
-    """Reopen batches that need attention where they stopped, except those of another account."""
+def reopen(context: JobContext, services: Services, reason: str = "resumed manually") -> None:
+    """Reopen batches that need attention where they stopped, except those of another account.
+
+    Args:
+        context: The job. The caller holds its lease.
+        services: Where it runs.
+        reason: Why, for the journal.
+    """
     for batch in services.store.open_batches(context.job.name):
         if batch.phase is Phase.NEEDS_ATTENTION and same_account(batch, context):
-            services.store.record(batch, Reopened(at=services.clock.now(), reason="resumed manually"))
+            services.store.record(batch, Reopened(at=services.clock.now(), reason=reason))
 
 
 def not_reopened(contexts: Mapping[str, JobContext], services: Services) -> dict[str, BatchsyncError]:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from batchsync.reconcile.services import SelectedJob, Services
 
 #: Longest sleep: a changed jobs file or a clock that jumped is noticed within it.
-MAX_SLEEP = timedelta(minutes=5)
+_MAX_SLEEP = timedelta(minutes=5)
 _AT_ONCE = WaitPolicy(wait=False)
 
 
@@ -56,6 +56,25 @@ class Ticks(Protocol):
         ...
 
 
+class Controls(Protocol):
+    """What the process asks of the loop while it runs, such as by the page."""
+
+    def take(self, contexts: Sequence[SelectedJob]) -> Collection[str]:
+        """Perform what was asked for since the last pass; called at the beginning of each.
+
+        Args:
+            contexts: The active jobs.
+
+        Returns:
+            Names of jobs that are to run now, whatever their schedule says.
+        """
+        ...
+
+    def rest(self, duration: timedelta) -> None:
+        """Wait; the wait ends early if something is asked for."""
+        ...
+
+
 def serve(
     load_contexts: Callable[[], Sequence[SelectedJob]],
     services: Services,
@@ -63,7 +82,7 @@ def serve(
     *,
     on_outcome: Callable[[JobOutcome], None],
     once: bool = False,
-    longest_sleep: timedelta = MAX_SLEEP,
+    controls: Controls | None = None,
 ) -> None:
     """Run until interrupted; with `once`, do what is due now and return.
 
@@ -75,7 +94,7 @@ def serve(
         ticks: Source of schedule ticks.
         on_outcome: Called with the outcome of each run.
         once: Whether to return after one pass.
-        longest_sleep: Time after which a change of the jobs is noticed, at most five minutes.
+        controls: What the process asks of the loop; None for nothing.
 
     Raises:
         BatchsyncError: If the journal fails.
@@ -83,6 +102,8 @@ def serve(
     reporter = _OutcomeReporter(on_outcome)
     while True:
         contexts, attempted = load_contexts(), set[str]()
+        if controls is not None:
+            _run_asked(controls.take(contexts), contexts, services, reporter)
         while due := next(
             (pair for pair in _due(contexts, services, ticks) if pair[0].job.name not in attempted), None
         ):
@@ -102,12 +123,20 @@ def serve(
                 failed.add(outcome.job)
         if once:
             return
-        until = min(
-            _wake(_able(contexts), services, ticks, failed),
-            services.clock.now() + max(longest_sleep, timedelta(seconds=1)),
-        )
+        until = _wake(_able(contexts), services, ticks, failed)
         services.events.emit(Waiting(until=until))
-        services.clock.sleep(until - services.clock.now())
+        rest = services.clock.sleep if controls is None else controls.rest
+        rest(until - services.clock.now())
+
+
+def _run_asked(
+    asked: Collection[str], contexts: Sequence[SelectedJob], services: Services, reporter: _OutcomeReporter
+) -> None:
+    """Run jobs now that were asked for, and report their outcomes."""
+    for context in contexts:
+        if context.job.name in asked:
+            for outcome in sync([context], services, _AT_ONCE, NewRunRequest(peers=_able(contexts))):
+                reporter.report(outcome)
 
 
 def _able(contexts: Sequence[SelectedJob]) -> list[JobContext]:
@@ -222,7 +251,7 @@ def _wake(contexts: Sequence[JobContext], services: Services, ticks: Ticks, fail
     """Return when something is due next. Batches in flight of jobs that had to stop do not count."""
     now = services.clock.now()
     schedules = [schedule for context in contexts if (schedule := context.job.effective_schedule) is not None]
-    wake_times = [now + MAX_SLEEP, *(tick for schedule in schedules if (tick := ticks.upcoming(schedule, now)))]
+    wake_times = [now + _MAX_SLEEP, *(tick for schedule in schedules if (tick := ticks.upcoming(schedule, now)))]
     known = {context.job.name: context for context in contexts}
     for batch in admit_by_connection(
         (batch for job in known for batch in services.store.open_batches(job)), known, failed
