@@ -163,15 +163,16 @@ def files_fingerprint(settings: Settings, deployment: Deployment | None) -> File
         deployment: Its contents when it was loaded; None if it was not, so that other files are not known.
     """
     files = included_files(settings.file, settings.jobs)
+    place = str(settings.file)
     if deployment is None:
-        return fingerprint_of(files, ())
+        return fingerprint_of(files, (), place=place)
     storages = [as_connection(item) for item in deployment.storages.values()]
     secrets = secret_files((*deployment.connections.values(), *storages), deployment.databases.values())
     lists = [job.suppress.source for job in deployment.jobs if job.suppress is not None]
     queries = [query for source in (*(job.source for job in deployment.jobs), *lists) for query in source.queries]
     statements = [query.file for query in queries if query.file]
     schemas = [file for connection in deployment.connections.values() for file in connection.setting_files]
-    return fingerprint_of(files, (*secrets, *statements, *schemas), relations_of(queries))
+    return fingerprint_of(files, (*secrets, *statements, *schemas), relations_of(queries), place=place)
 
 
 def as_connection(storage: Storage) -> Connection:

@@ -12,24 +12,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from batchsync.accounts import Accounts, files_fingerprint
+from batchsync.checks import check_jobs, refuse_backup_in_revision
 from batchsync.core.deployment import Resources
 from batchsync.core.policy import with_overrides
 from batchsync.errors import (
     BatchsyncError,
     Problem,
-    SourceError,
     SpecError,
     UsageError,
     hide_values,
     show_values,
-    without_hidden,
 )
 from batchsync.interrupts import Interrupts
 from batchsync.observers.dispatch import Dispatcher
-from batchsync.report.sources import where_elsewhere
 from batchsync.settings import library_settings
 from batchsync.source import fetch
-from batchsync.spec import Choice, fill_in_lines, load, mock_arguments
+from batchsync.spec import Choice, load, mock_arguments
 from batchsync.spec.vendor_spec import load_vendor
 from batchsync.storage.local_folder import LocalFolder
 from batchsync.system_clock import SystemClock
@@ -37,6 +35,7 @@ from batchsync.util.suggestions import names_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from batchsync.core.connection import Connection
@@ -93,6 +92,11 @@ class App:
         """Close the journal and stop the mocks."""
         self._resources.close()
 
+    def use_file(self, file: Path, jobs_folder: Path | None) -> None:
+        """Read another jobs file, and folder of further files, from now on; what was loaded stays until a reload."""
+        self.settings = self.settings.model_copy(update={"file": file, "jobs": jobs_folder})
+        self._accounts = replace(self._accounts, settings=self.settings)
+
     @property
     def deployment(self) -> Deployment:
         """Return the contents of jobs.yaml.
@@ -110,6 +114,7 @@ class App:
                 choice=Choice(self.settings.env, self.settings.jobs),
             )
             self._hide(declared.substituted)
+            refuse_backup_in_revision(declared.backup, self.settings)
             jobs = tuple(job.with_results(self.settings.results_path) for job in declared.jobs)
             self._deployment = replace(declared, jobs=jobs)
         return self._deployment
@@ -193,22 +198,8 @@ class App:
         Returns:
             Problems, and notes on what was not checked.
         """
-        problems, notes = list[Problem](), list[str]()
-        if unchecked := self.deployment.unchecked:
-            notes.append(f"not checked, because values come from the environment: {', '.join(unchecked)}")
-        for job in self.deployment.jobs if jobs is None else jobs:
-            if job.source.job is not None:
-                notes.append(f'{job.name}: not checked: its source is the answers of job "{job.source.job}"')
-                continue
-            if not job.source.is_local:
-                notes.append(f"{job.name}: not checked: {where_elsewhere(job.source)}")
-                continue
-            try:
-                problems += self.check_job(job, self.rules_of(job))
-            except SourceError as error:
-                failure = " ".join(text for text in (f"{error.message}.", error.hint) if text)
-                notes.append(f"{job.name}: {failure} Its columns were not checked")
-        return tuple(without_hidden(item) for item in fill_in_lines(tuple(problems))), tuple(notes)
+        chosen = self.deployment.jobs if jobs is None else jobs
+        return check_jobs(chosen, self.deployment.unchecked, lambda job: self.check_job(job, self.rules_of(job)))
 
     def services(self, names: Sequence[str] = ()) -> Services:
         """Return the services for the named jobs (or all), with mocks of their vendors if the settings ask for them."""

@@ -79,7 +79,10 @@ class Settings(BaseSettings):
     @property
     def fence(self) -> PathFence:
         """Return where paths of jobs.yaml may lead."""
-        return PathFence.below(self.roots.split(os.pathsep)) if self.roots is not None else PathFence()
+        if self.roots is None:
+            return PathFence()
+        own = [self.checkouts_folder] if self.is_in_checkouts(self.file) else []
+        return PathFence.below([*self.roots.split(os.pathsep), *own])
 
     def fence_of_strangers(self) -> PathFence:
         """Return where paths of the jobs.yaml of a stranger may lead: to its folder, as far as the roots allow.
@@ -100,6 +103,19 @@ class Settings(BaseSettings):
         """
         base = self.state or self.file.resolve().parent / ".batchsync"
         return base / "mocks" if self.mocks else base
+
+    def with_state(self, folder: Path) -> Settings:
+        """Return these settings with a state folder, which is not that beside the jobs file."""
+        return type(self)(**self.model_dump() | {"state": folder})
+
+    @property
+    def checkouts_folder(self) -> Path:
+        """Return the folder with the revisions that `serve --git` and `serve --watch` load."""
+        return self.state_folder / "checkouts"
+
+    def is_in_checkouts(self, path: str | Path) -> bool:
+        """Return whether a path is part of a revision."""
+        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.checkouts_folder))
 
     @property
     def is_trial(self) -> bool:
@@ -122,11 +138,16 @@ class Settings(BaseSettings):
         return base / "batchsync" / "anchors"
 
     def results_path(self, path: str) -> str:
-        """Return where the results of `results: path:` are written: there, or below the state folder with mocks.
+        """Return where the results of `results: path:` are written: there, or below the state folder.
+
+        They are below the state folder with mocks, and if the path is part of a revision, which is deleted later.
 
         Args:
             path: Absolute path, as compiled from jobs.yaml. Different paths have different results.
         """
+        if self.is_in_checkouts(path):
+            inside = Path(os.path.realpath(path)).relative_to(os.path.realpath(self.checkouts_folder))
+            return str(self.state_folder / "results" / Path(*inside.parts[1:]))
         if not self.mocks:
             return path
         folder, results = Path(os.path.normpath(self.file.absolute())).parent, Path(path)

@@ -1,7 +1,8 @@
 """Reloading of jobs.yaml for `batchsync serve`.
 
 An invalid file is reported and the previous jobs stay active; so does a single job whose new version cannot be used. A
-removed job is followed while it has batches in flight.
+removed job is followed while it has batches in flight. With `--git` and `--watch`, the file is that of a revision and
+never changes: the newest revision is tried, and tried again in each pass as long as it cannot be used.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from batchsync.app import App
+    from batchsync.cli.follow import Revisions
     from batchsync.core.deployment import Deployment
     from batchsync.reconcile.services import SelectedJob
     from batchsync.spec.file_fingerprint import FileFingerprint
@@ -56,8 +58,20 @@ class JobsReloader:
         names: Sequence[str] | Callable[[Deployment], Collection[str]],
         listener: ReloadListener,
         pause: Callable[[timedelta], None],
+        revisions: Revisions | None = None,
     ) -> None:
-        """Create the reloader with a listener and a function that waits for a file being written."""
+        """Create the reloader with a listener and a function that waits for a file being written.
+
+        Args:
+            app: The application; with `revisions`, it uses the file of one of them.
+            names: Names of jobs (empty means all), or what chooses them.
+            listener: Listener for reloads.
+            pause: Waits for a file that is being written.
+            revisions: What is followed; None for a file that changes.
+        """
+        self._revisions = revisions
+        #: failure of the newest revision, which is not active because of it
+        self._refused: _Failure | None = None
         self._app, self._names, self._listener, self._pause = app, names, listener, pause
         #: fingerprint of the active file, and the failure of the last one that cannot be used, or only in part
         self._fingerprint = app.fingerprint()
@@ -81,8 +95,27 @@ class JobsReloader:
             self._activate(self._app.contexts(tuple(names)), self._fingerprint)
         else:
             self._check(self._app.fingerprint())
+        if self._revisions is not None:
+            self._follow(self._revisions)
         self._removed = tuple(item for item in self._removed if self._app.journal.open_batches(item.job.name))
         return self.contexts
+
+    def _follow(self, revisions: Revisions) -> None:
+        """Load the newest revision unless it is active, and note which one is."""
+        if (newest := revisions.newer()) is not None:
+            before, active, failure = revisions.use(newest), self._fingerprint, self._failure
+            self._failure = self._refused
+            self._reload(self._app.fingerprint())
+            if self._fingerprint.file == active.file:
+                revisions.use(before)
+                self._refused, self._failure = self._failure, failure
+            else:
+                self._refused = None
+        elif self._refused is not None:
+            # The branch leads back to the active revision.
+            self._refused = None
+            self._listener.reloaded(self._declared or (), (), secrets=False)
+        revisions.note(complete=self._failure is None)
 
     def _check(self, fingerprint: FileFingerprint) -> None:
         if fingerprint == self._fingerprint and self._failure is None:

@@ -11,6 +11,7 @@ import click
 from batchsync.cli.alerting import Alerting
 from batchsync.cli.command import command
 from batchsync.cli.exits import print_failure, print_problems
+from batchsync.cli.follow import FollowOptions, follow_options, followed
 from batchsync.cli.monitoring import DEFAULT_ADDRESS, metrics_file, monitored_serve
 from batchsync.cli.outcomes import job_report
 from batchsync.cli.page import PageOptions, page_loop, page_options
@@ -20,7 +21,7 @@ from batchsync.cli.selection import chosen_jobs, known_jobs, selectors
 from batchsync.cli.session import Answer, Session
 from batchsync.errors import ExitCode, UsageError, most_severe_exit_code
 from batchsync.observers.ndjson import NdjsonObserver
-from batchsync.ports import JobsReloaded, JobsReloadFailed
+from batchsync.ports import JobsReloaded, JobsReloadFailed, OriginChecked
 from batchsync.reconcile.open_work import needs_attention
 from batchsync.reconcile.serve import serve as serve_jobs
 from batchsync.report.outcome import JobReport, OutcomeReport
@@ -33,12 +34,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batchsync.app import App
+    from batchsync.cli.follow import Revisions
+    from batchsync.cli.page import PageLoop
     from batchsync.core.guards import Budget
     from batchsync.core.job import Job, Schedule
     from batchsync.errors import BatchsyncError
     from batchsync.ports import EventSink, Observer
     from batchsync.reconcile.services import SelectedJob
     from batchsync.reconcile.sync import JobOutcome
+
+
+class _Options(PageOptions, FollowOptions):
+    """Values of the options of the page, and of what is followed."""
+
 
 #: Formats in which each outcome is a line of JSON.
 _LINES = ("json", "ndjson")
@@ -68,6 +76,7 @@ class CronTicks:
     help=f"Serve /metrics, /healthz and /readyz (default: {DEFAULT_ADDRESS}).",
 )
 @metrics_file
+@follow_options
 @page_options
 def serve(
     session: Session,
@@ -77,7 +86,7 @@ def serve(
     once: bool,
     metrics_at: str | None,
     metrics_file: Path | None,
-    **page: Unpack[PageOptions],
+    **options: Unpack[_Options],
 ) -> Answer:
     """Run jobs on their schedules, in the foreground.
 
@@ -89,6 +98,10 @@ def serve(
     An invalid file is reported and the previous jobs stay active; if a single job cannot be used as edited, only that
     job stays as it was. Batches in flight of a removed job are followed to their end. With --once the exit code is 8
     if a batch of these jobs needs attention, whether anything was due or not.
+
+    With --git and --watch, each new commit, or change of the folder, is copied below the state folder and loaded from
+    there. One that cannot be used is reported, and the last good one stays active, also after a restart. The state
+    folder and results with relative paths stay outside of the copies (docs/gitops.md).
 
     With --metrics, everyone who can connect reads names of jobs and numbers; by default that is this machine only.
     With --metrics-file, which needs --once, a cron line leaves metrics for node_exporter. Under systemd (Type=notify)
@@ -111,12 +124,13 @@ def serve(
             "--metrics-file is written when the command ends, and `serve` without --once does not",
             hint="serve metrics with --metrics, or add --once",
         )
-    if once and page["page"] is not None:
+    if once and options["page"] is not None:
         raise UsageError("--once ends before a page could be read", hint="leave out one of the two", name="usage.page")
     done: list[JobReport] = []
-    loop = page_loop(session, **page)
+    loop = _page_loop(session, options)
     # A document of JSON would never end: outcomes and reloads are lines of JSON.
-    reloads = NdjsonObserver(session.print_ndjson, only={JobsReloaded, JobsReloadFailed})
+    reloads = NdjsonObserver(session.print_ndjson, only={JobsReloaded, JobsReloadFailed, OriginChecked})
+    revisions = followed(session, git=options["git"], watch=options["watch"], poll=options["poll"])
     opened: list[App] = []
     alerts = Alerting(session)
     also: list[Observer] = [
@@ -126,16 +140,25 @@ def serve(
     ]
     with (
         monitored_serve(session, opened, address=metrics_at, file=metrics_file, page=loop is not None) as monitoring,
-        running_app(session, live=False, also=[*also, *monitoring.observers], jobs=list(jobs)) as app,
+        running_app(
+            session,
+            using=revisions.app if revisions is not None else None,
+            live=False,
+            also=[*also, *monitoring.observers],
+            jobs=list(jobs),
+        ) as app,
         ExitStack() as served,
         alerts,
     ):
         opened.append(app)
         app.skips_waits = once
+        if revisions is not None:
+            revisions.load_first()
         names = chosen_jobs(session, app.deployment, jobs, exclude).names
         _require_schedule(app.jobs(names), selected=bool(jobs or exclude))
         choose = partial(known_jobs, session, words=jobs, exclude=exclude) if jobs or exclude else ()
-        reloader = JobsReloader(app, choose, _ReloadListener(session, app.events), app.interrupts.wait)
+        listener = _ReloadListener(session, app.events, revisions)
+        reloader = JobsReloader(app, choose, listener, app.interrupts.wait, revisions)
         services = app.services(names)
         reloader()
         monitoring.ready(lambda: tuple(context.job for context in reloader.contexts))
@@ -152,13 +175,25 @@ def serve(
         if loop is not None:
             loop.health = monitoring.health
             served.enter_context(loop.serving(app, reloader, services, on_outcome, monitoring.documents))
-        serve_jobs(reloader, services, CronTicks(), on_outcome=on_outcome, once=once, controls=loop)
+        controls = revisions.controls(services.clock, loop) if revisions is not None else loop
+        serve_jobs(reloader, services, CronTicks(), on_outcome=on_outcome, once=once, controls=controls)
         # If nothing ran, jobs were loaded once, and at least one has a schedule.
         report = OutcomeReport(jobs=tuple(done), idle="" if done else _idle(reloader.contexts, services.clock.now()))
         codes = [outcome.exit_code for outcome in done]
         if any(needs_attention(name, services) for context in reloader.contexts for name in context.job.all_names):
             codes.append(ExitCode.NEEDS_ATTENTION)
     return Answer(report=report, exit_code=most_severe_exit_code(codes))
+
+
+def _page_loop(session: Session, options: _Options) -> PageLoop | None:
+    """Return the page that the options ask for; None for none."""
+    return page_loop(
+        session,
+        page=options["page"],
+        page_token_file=options["page_token_file"],
+        page_trust_header=options["page_trust_header"],
+        page_allow_host=options["page_allow_host"],
+    )
 
 
 def _require_schedule(jobs: Sequence[Job], *, selected: bool) -> None:
@@ -186,9 +221,10 @@ def _require_schedule(jobs: Sequence[Job], *, selected: bool) -> None:
 class _ReloadListener:
     """Listener that emits reloads as events, and prints the problems of an invalid file."""
 
-    def __init__(self, session: Session, events: EventSink) -> None:
-        """Create the listener for a session."""
+    def __init__(self, session: Session, events: EventSink, revisions: Revisions | None) -> None:
+        """Create the listener for a session, and for what is followed, if anything is."""
         self._session = session
+        self._revisions = revisions
         self._events = events
         self._file = str(session.settings().file)
 
@@ -201,13 +237,20 @@ class _ReloadListener:
                 jobs=tuple(context.job.name for context in active),
                 removed=tuple(removed),
                 scheduled=any(context.job.effective_schedule for context in active),
+                revision=self._revision,
             )
         )
 
     def failed(self, error: BatchsyncError, *, secrets: bool, job: str = "") -> None:
         """Print and emit why the file, or the new version of one job, cannot be used."""
         failure = print_failure(error, self._session)
-        self._events.emit(JobsReloadFailed(file=self._file, secrets=secrets, error=failure.data(), job=job))
+        self._events.emit(
+            JobsReloadFailed(file=self._file, secrets=secrets, error=failure.data(), job=job, revision=self._revision)
+        )
+
+    @property
+    def _revision(self) -> str:
+        return self._revisions.revision if self._revisions is not None else ""
 
 
 def _budget(contexts: Sequence[SelectedJob], job: str) -> Budget:

@@ -17,6 +17,7 @@ import click
 from batchsync import spec
 from batchsync.cli import streams
 from batchsync.cli.options import GlobalOptions
+from batchsync.deployments import CHECKOUTS, RECORD
 from batchsync.errors import BatchsyncError, UsageError
 from batchsync.report.envelope import as_line
 from batchsync.report.log_entry import LogEntry
@@ -109,15 +110,24 @@ class Session:
         refuse_former_names(settings.file, os.environ)
         if settings.state is None:
             refuse_links(settings.state_folder)
+            refuse_checkouts(settings.file)
         return settings
 
     @contextmanager
     def app(self) -> Iterator[App]:
         """Yield the wired application; signal handlers are not installed yet."""
+        with self.new_app(self.settings()) as app:
+            yield app
+
+    def new_app(self, settings: Settings) -> App:
+        """Return an application, which the caller opens.
+
+        Args:
+            settings: Its settings.
+        """
         from batchsync.app import App  # noqa: PLC0415 - see the top of this file
 
-        with App(self.settings(), untrusted=self.confined) as app:
-            yield app
+        return App(settings, untrusted=self.confined)
 
     def deployment(self) -> Deployment:
         """Return the contents of jobs.yaml, loaded without the rest of the engine.
@@ -276,3 +286,21 @@ def refuse_links(folder: Path) -> None:
     if found is not None:
         hint = "remove the link, or name the state folder with BATCHSYNC_STATE or --state"
         raise UsageError(f"{found} is a link; state is neither read nor written through it", hint=hint)
+
+
+def refuse_checkouts(jobs_file: Path) -> None:
+    """Refuse a state folder beside the jobs file of a revision: it would be empty, and deleted with the revision.
+
+    Args:
+        jobs_file: The jobs file.
+
+    Raises:
+        UsageError: If it is part of a revision that `serve --git` or `serve --watch` loaded.
+    """
+    folder = next((item for item in jobs_file.resolve().parents if item.name == CHECKOUTS), None)
+    if folder is not None and (folder / RECORD).is_file():
+        raise UsageError(
+            f"{jobs_file} is part of a revision that `batchsync serve` follows, whose state is elsewhere",
+            hint=f"export BATCHSYNC_STATE={folder.parents[1] if folder.parent.name == 'mocks' else folder.parent}",
+            name="usage.setting",
+        )

@@ -65,12 +65,13 @@ def run_untrusted(session: Session, arguments: Sequence[str]) -> int:
         )
     require_support()
     settings = session.settings()
-    words = ["--file", str(settings.file), "--output", session.output]
+    words = ["--file", str(settings.file)]
     words += ["--env", settings.env] if settings.env is not None else []
     words += ["--jobs", str(settings.jobs)] if settings.jobs is not None else []
     words += ["--quiet"] if session.quiet else []
     with scratch_folder() as folder:
-        return _relayed([*words, *arguments, "--untrusted"], folder)
+        # Behind the command, which may have formats of its own.
+        return _relayed([*words, *arguments, "--untrusted", "--output", session.output], folder)
 
 
 def known_sources(jobs: Sequence[Job]) -> tuple[list[Job], tuple[str, ...]]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from batchsync.errors import LockedError, StateError, UnavailableError
 from batchsync.journal import files, schema
 from batchsync.journal.sqlite_errors import BUSY_TIMEOUT, damaged, raise_readable, translate_sqlite_errors
+from batchsync.journal.views import refresh_views
 from batchsync.util.files import fsync_folder
 
 if TYPE_CHECKING:
@@ -215,6 +216,8 @@ def open_store(
             found = _verify(db, path, unclean=unclean, read_only=read_only)
             if _read_pragma(db, "user_version") < schema.SCHEMA_VERSION:
                 schema.migrate(_database(db), journal_id)
+            if not read_only:
+                refresh_views(db)
             watermark = None if read_only else files.CommitWatermark.open(path)
         except BaseException:
             db.close()

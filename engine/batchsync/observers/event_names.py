@@ -13,6 +13,7 @@ from batchsync.ports import (
     JobsReloaded,
     JobsReloadFailed,
     NeedsAttention,
+    OriginChecked,
     PartialRead,
     Progress,
     RunFinished,
@@ -42,6 +43,7 @@ EVENT_NAMES: Mapping[type[RunEvent], str] = {
     JobFinished: "job_finished",
     JobsReloaded: "jobs_reloaded",
     JobsReloadFailed: "jobs_reload_failed",
+    OriginChecked: "origin_checked",
 }
 
 
@@ -56,5 +58,5 @@ def subject_of(event: RunEvent) -> tuple[str, str, str]:
             return event.job, event.run, ""
         case Progress() | PartialRead() | ClockDiffers() | JobFinished() | JobsReloadFailed():
             return event.job, "", ""
-        case CommandStarted() | Waiting() | JobsReloaded():
+        case CommandStarted() | Waiting() | JobsReloaded() | OriginChecked():
             return "", "", ""

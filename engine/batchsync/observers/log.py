@@ -21,6 +21,7 @@ from batchsync.ports import (
     JobsReloaded,
     JobsReloadFailed,
     NeedsAttention,
+    OriginChecked,
     PartialRead,
     Progress,
     RunFinished,
@@ -47,6 +48,8 @@ _EXPECTED = {
     ExitCode.REJECTS: logging.WARNING,
     ExitCode.AWAITING_APPROVAL: logging.WARNING,
 }
+#: Characters of a revision that are shown.
+_REVISION_LENGTH = 12
 _RUN_STATES = {
     RunState.PREPARING: "still being prepared",
     RunState.PREPARED: "in flight",
@@ -163,6 +166,8 @@ def _described(event: RunEvent) -> tuple[int, str]:
             text = _reloaded_text(event)
         case JobsReloadFailed():
             level, text = logging.ERROR, f"{_changed_file(event)} and {_kept_text(event)}"
+        case OriginChecked():
+            level, text = _checked_origin(event)
         case _:
             pass
     return level, text
@@ -179,6 +184,13 @@ def _reloaded_text(event: JobsReloaded) -> str:
     return text if event.scheduled else f"{text}; no active job has a schedule, so nothing will run"
 
 
+def _checked_origin(event: OriginChecked) -> tuple[int, str]:
+    origin = escape_controls(event.origin)
+    if event.error is None:
+        return logging.INFO, f"{origin} can be asked again"
+    return logging.WARNING, f"{origin} cannot be asked for changes; the active jobs go on"
+
+
 def _kept_text(event: JobsReloadFailed) -> str:
     if event.job:
         job = escape_controls(event.job)
@@ -188,6 +200,8 @@ def _kept_text(event: JobsReloadFailed) -> str:
 
 def _changed_file(event: JobsReloaded | JobsReloadFailed) -> str:
     subject = f"a file of a secret or query of {event.file}" if event.secrets else event.file
+    if event.revision and not event.secrets:
+        subject = f"{event.file}, revision {event.revision[:_REVISION_LENGTH]},"
     return f"{escape_controls(subject)} has changed"
 
 

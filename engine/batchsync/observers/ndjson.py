@@ -14,6 +14,7 @@ from batchsync.ports import (
     JobsReloaded,
     JobsReloadFailed,
     NeedsAttention,
+    OriginChecked,
     PartialRead,
     Progress,
     RunFinished,
@@ -97,9 +98,13 @@ def event_data(event: RunEvent) -> Mapping[str, object]:
         case CommandStarted():
             data = {"event": "started", "command": event.command, **event.options}
         case JobsReloaded():
-            data = {"event": "jobs_reloaded", "jobs": list(event.jobs), "removed": list(event.removed)}
+            names = {"jobs": list(event.jobs), "removed": list(event.removed)}
+            data = {"event": "jobs_reloaded", **names, "revision": event.revision or None}
         case JobsReloadFailed():
-            data = {"event": "jobs_reload_failed", "error": event.error, "job": event.job or None}
+            where = {"job": event.job or None, "revision": event.revision or None}
+            data = {"event": "jobs_reload_failed", "error": event.error, **where}
+        case OriginChecked():
+            data = {"event": "origin_checked", "origin": event.origin, "error": event.error}
         case VendorCalled():
             data = {}  # never written
         case Waiting():

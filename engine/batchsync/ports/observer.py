@@ -174,6 +174,7 @@ class JobsReloaded:
         jobs: Names of the active jobs.
         removed: Names of the jobs that are no longer in the file.
         scheduled: Whether an active job has a schedule.
+        revision: The commit, or the digest of the folder, that the file is of; empty if neither is followed.
     """
 
     file: str
@@ -181,6 +182,7 @@ class JobsReloaded:
     jobs: tuple[str, ...]
     removed: tuple[str, ...]
     scheduled: bool
+    revision: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,12 +194,27 @@ class JobsReloadFailed:
         secrets: Whether only files of secrets or queries have changed.
         error: The failure, JSON-compatible.
         job: The only job that stays as it was; empty if all do.
+        revision: The commit, or the digest of the folder, that the file is of; empty if neither is followed.
     """
 
     file: str
     secrets: bool
     error: Mapping[str, object]
     job: str = ""
+    revision: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OriginChecked:
+    """`serve` cannot ask the branch or folder that it follows, or can again. The active jobs go on.
+
+    Attributes:
+        origin: The branch or folder.
+        error: The failure, JSON-compatible; None if it can be asked again.
+    """
+
+    origin: str
+    error: Mapping[str, object] | None
 
 
 RunEvent = (
@@ -215,6 +232,7 @@ RunEvent = (
     | JobFinished
     | JobsReloaded
     | JobsReloadFailed
+    | OriginChecked
 )
 
 

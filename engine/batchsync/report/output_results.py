@@ -264,13 +264,26 @@ RESULTS |= {"resume": RESULTS["sync"], "serve": RESULTS["sync"], "state show": R
 #: Commands whose result is a document of another format, described elsewhere.
 DOCUMENTS = frozenset({"schema"})
 
+_REVISION = ("text?", "Commit or digest of the folder; null if neither is followed.")
 #: Members of the lines of NDJSON besides `event` and `timestamp`, by event; several forms where commands differ.
 EVENTS: dict[str, tuple[Members, ...]] = {
     "finished": (OBJECTS["envelope"],),
     "started": ({"command": ("text", "Name of the command."), "*": ("any", "Options of the command.")},),
-    "jobs_reloaded": ({"jobs": ("[text]", "Changed jobs."), "removed": ("[text]", "Removed jobs.")},),
+    "jobs_reloaded": (
+        {"jobs": ("[text]", "Changed jobs."), "removed": ("[text]", "Removed jobs."), "revision": _REVISION},
+    ),
     "jobs_reload_failed": (
-        {"error": ("failure", "What is wrong."), "job": ("text?", "The job; null for the whole file.")},
+        {
+            "error": ("failure", "What is wrong."),
+            "job": ("text?", "The job; null for the whole file."),
+            "revision": _REVISION,
+        },
+    ),
+    "origin_checked": (
+        {
+            "origin": ("text", "The branch or folder that is followed."),
+            "error": ("failure?", "Why it cannot be asked; null if it can again."),
+        },
     ),
     "waiting": ({"until": ("time", "When the next step is due.")},),
     "batch_changed": ({name: member for name, member in OBJECTS["batch"].items() if name != "next?"},),

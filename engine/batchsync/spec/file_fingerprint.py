@@ -20,16 +20,20 @@ class FileFingerprint(NamedTuple):
     secrets: bytes
 
 
-def fingerprint_of(files: Iterable[Path], secrets: Iterable[str], relations: Iterable[str] = ()) -> FileFingerprint:
+def fingerprint_of(
+    files: Iterable[Path], secrets: Iterable[str], relations: Iterable[str] = (), *, place: str = ""
+) -> FileFingerprint:
     """Return the fingerprint of the current files. Unreadable files count as empty.
 
     Args:
         files: The jobs file, and the files that it includes.
         secrets: Files of secrets and queries.
         relations: What the manifests of dbt say about the relations in use; other changes of manifests do not count.
+        place: Where the jobs file is, which changes with the revision that `serve` follows.
     """
     others = _digest([Path(secret) for secret in secrets]) + "\0".join(relations).encode(errors="surrogatepass")
-    return FileFingerprint(_digest(files), hashlib.sha256(others).digest())
+    main = _digest(files) + place.encode(errors="surrogatepass")
+    return FileFingerprint(hashlib.sha256(main).digest(), hashlib.sha256(others).digest())
 
 
 def _digest(files: Iterable[Path]) -> bytes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
@@ -20,6 +19,7 @@ from batchsync.data.row.parquet_reader import iter_ranges
 from batchsync.data.row.row_reader import RowReader
 from batchsync.errors import SourceError, install_hint
 from batchsync.util.files import sha256_of
+from batchsync.util.programs import run_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,18 +102,11 @@ def _run(path: Path, sheet: Sheet, nulls: tuple[str, ...], out: Path | None) -> 
         message = f"{path} is a workbook, and the package that reads workbooks is not installed"
         raise SourceError(message, hint=install_hint("excel"))
     request = {"path": str(path), "sheet": sheet.name, "cells": sheet.cells, "nulls": nulls, "out": out and str(out)}
-    done = subprocess.run(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-P", "-m", _MODULE],
-        input=json.dumps(request) + "\n",
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        check=False,
-    )
-    if done.returncode or not done.stdout.endswith("\n"):
+    done = run_program([sys.executable, "-P", "-m", _MODULE], given=json.dumps(request).encode() + b"\n")
+    if done.code or not done.out.endswith(b"\n"):
         hint = "Open it in Excel or LibreOffice and save it again, or export the sheet as CSV."
         raise SourceError(f"{path} is a damaged workbook, or needs more memory than its reader may take", hint=hint)
-    answer = json.loads(done.stdout)
+    answer = json.loads(done.out)
     if "error" in answer:
         raise SourceError(answer["error"], hint=answer["hint"])
     found: list[list[str]] = answer["columns"]
