@@ -65,12 +65,12 @@ class RunSums(Chain):
                     own[f"batches:{row['detail']}"] += number
                     own["bytes"] += int(row["size"])
                 case "rows":
-                    counts = _parsed(row["detail"])
+                    counts = json.loads(row["detail"])
                     own.update({f"rows:{name}": number * rows for name, rows in counts.items()})
                     own["unresolved"] += number * counts.get(RowOutcome.UNKNOWN.value, 0)
                 case _:
                     counts = {
-                        _OUTCOMES[name]: rows for name, rows in _parsed(row["detail"]).items() if name in _OUTCOMES
+                        _OUTCOMES[name]: rows for name, rows in json.loads(row["detail"]).items() if name in _OUTCOMES
                     }
                     own.update({f"rows:{name}": number * rows for name, rows in counts.items()})
         return {
@@ -80,8 +80,3 @@ class RunSums(Chain):
     def last_settlements(self) -> dict[str, datetime]:
         """Return when the last run of each job was settled."""
         return {row["job"]: codec.from_iso(row["at"]) for row in self._rows(_LAST_SETTLED)}
-
-
-def _parsed(counts: str | None) -> dict[str, int]:
-    """Return counts by name from their text in the journal; none of a batch that has none."""
-    return json.loads(counts) if counts else {}
