@@ -8,7 +8,7 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sync test test-servers lint coverage mutation wheel-test lock docs audit sbom licences clean
+.PHONY: help sync test test-servers lint coverage mutation wheel-test lock docs site audit sbom licences clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -63,6 +63,11 @@ mutation: $(VENV)/.installed-dev ## Require that the tests of core/ detect 90 % 
 
 docs: $(VENV)/.installed-dev ## Write the generated parts of the documentation
 	@$(BIN)/cog -r $(PAGES)
+
+# mkdocs checks pages, links and anchors of the sources; tools/check_site.py what it built.
+site: $(VENV)-docs/.installed ## Build the documentation into build/site, and check its links; needs no network
+	@NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --quiet --strict --clean
+	@$(VENV)-docs/bin/python tools/check_site.py build/site
 
 wheel-test: $(VENV)/.installed-dev ## Build the wheel and test it, installed, away from this source tree
 	@VENV='$(VENV)' WHEEL_ARGS='$(WHEEL_ARGS)' tools/test-wheel.sh

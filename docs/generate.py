@@ -1,4 +1,4 @@
-"""Reference sections of README, generated from the code; `make docs` runs it through cog."""
+"""Reference sections of the pages, generated from the code; `make docs` runs it through cog."""
 
 from __future__ import annotations
 
@@ -77,15 +77,26 @@ def metrics() -> str:
 
 
 def lifecycle() -> str:
-    """Return the lifecycle of a batch as a Mermaid diagram, from the transition table of the engine."""
-    arrows: dict[tuple[str, str], list[str]] = {}
+    """Return the transitions of a batch as a Markdown table, from the transition table of the engine.
+
+    A table and no diagram: the site loads no script that would draw it.
+    """
+    rows = []
     for phase, events in TRANSITIONS.items():
         for event, transition in events.items():
-            after = transition.to
-            if after is not None and after is not phase:
-                arrows.setdefault((phase, after), []).append(event.__name__)
-    lines = [f"    {begin} --> {end}: {', '.join(names)}" for (begin, end), names in arrows.items()]
-    return "\n".join(["```mermaid", "stateDiagram-v2", "    [*] --> prepared", *lines, "```", ""])
+            if transition.to is not None and transition.to is not phase:
+                meaning = " ".join(str(event.__doc__).split()).split(". ")[0].removesuffix(".") + "."
+                rows.append(f"| `{phase}` | `{event.__name__}` | {meaning} | `{transition.to}` |")
+    return "\n".join(["| phase | event | meaning | next phase |", "| --- | --- | --- | --- |", *rows, ""])
+
+
+def settings() -> str:
+    """Return the `BATCHSYNC_*` variables as a Markdown table, from the settings."""
+    from batchsync.settings import Settings
+
+    prefix = str(Settings.model_config["env_prefix"])
+    rows = [f"| `{prefix}{name.upper()}` | {field.description} |" for name, field in sorted(Settings.model_fields.items())]
+    return "\n".join(["| variable | meaning |", "| --- | --- |", *rows, ""])
 
 
 def job_keys() -> str:
@@ -94,22 +105,77 @@ def job_keys() -> str:
 
     schema = jobs_schema()
     definitions: dict[str, Any] = schema.get("$defs", {})
-    parts = [_keys("jobs.yaml", schema, definitions)]
-    # Blocks of defaults and environments have the keys of jobs; names with a dot are those of the rules of vendors,
-    # which docs/vendors has.
-    named = {name: item for name, item in definitions.items() if not name.startswith("Partial") and "." not in name}
-    parts += [_keys(name, item, definitions) for name, item in named.items() if item.get("properties")]
+    # A block of defaults or of an environment has the keys of a job; names with a dot are those of the rules of vendors,
+    # which the pages of the vendors have.
+    order: list[str] = []
+    places: dict[str, list[str]] = {}
+    _visit("jobs.yaml", schema, definitions, order, places)
+    parts = [_keys("The file", "", schema, definitions)]
+    for name in order:
+        where = ", ".join(dict.fromkeys(places[name]))
+        parts.append(_keys(str(definitions[name]["title"]), where, definitions[name], definitions))
     return "\n".join(parts)
 
 
-def _keys(title: str, schema: dict[str, Any], definitions: dict[str, Any]) -> str:
+def _visit(
+    owner: str, model: dict[str, Any], definitions: dict[str, Any], order: list[str], places: dict[str, list[str]]
+) -> None:
+    """Collect the models that a model refers to, in the order of their keys, with the keys that refer to them."""
+    for key, item in model.get("properties", {}).items():
+        if owner == "jobs.yaml" and key in {"defaults", "environments"}:
+            continue
+        for name in _references(item):
+            whole = name.replace("Partial", "", 1)
+            if not definitions.get(whole, {}).get("properties"):
+                continue
+            places.setdefault(whole, []).append(f"`{key}` of {owner}")
+            if whole not in order:
+                order.append(whole)
+                title = definitions[whole]["title"]
+                _visit(f"[{title}](#{_slug(title)})", definitions[whole], definitions, order, places)
+
+
+def _references(item: object) -> list[str]:
+    """Return the names of the definitions that a part of a schema refers to."""
+    if isinstance(item, list):
+        return [name for part in item for name in _references(part)]
+    if not isinstance(item, dict):
+        return []
+    own = [str(item["$ref"]).rsplit("/", 1)[-1]] if "$ref" in item else []
+    return own + [name for key, part in item.items() if key not in {"examples", "default"} for name in _references(part)]
+
+
+def _slug(title: str) -> str:
+    return title.lower().replace(" ", "-")
+
+
+def _keys(title: str, where: str, schema: dict[str, Any], definitions: dict[str, Any]) -> str:
     required = set(schema.get("required", ()))
     rows = []
     for name, item in schema.get("properties", {}).items():
         text = str(item.get("description") or _referenced(item, definitions)).replace("|", "\\|").replace("\n", " ")
-        rows.append(f"| `{name}`{' (required)' if name in required else ''} | {text} |")
-    heading = str(schema.get("title", title))
-    return "\n".join([f"**{heading}**", "", "| key | meaning |", "| --- | --- |", *rows, ""])
+        example = _yaml(item["examples"][0]) if item.get("examples") else ""
+        default = item.get("default")
+        need = "required" if name in required else "" if default in (None, "", [], {}) else f"`{_yaml(default)}`"
+        rows.append(f"| `{name}` | {text} | {f'`{example}`' if example else ''} | {need} |")
+    about = [f"{schema['description']} Used in: {where}.", ""] if where else []
+    return "\n".join(
+        [f"## {title}", "", *about, "| key | meaning | example | default |", "| --- | --- | --- | --- |", *rows, ""]
+    )
+
+
+def _yaml(value: object) -> str:
+    """Return an example in one line, as people write it in jobs.yaml."""
+    from io import StringIO
+
+    from ruamel.yaml import YAML
+
+    if isinstance(value, str):
+        return value.replace("|", "\\|")
+    yaml, stream = YAML(), StringIO()
+    yaml.default_flow_style, yaml.width = True, 10_000
+    yaml.dump(value, stream)
+    return stream.getvalue().removesuffix("...\n").strip().replace("|", "\\|")
 
 
 def _referenced(item: dict[str, Any], definitions: dict[str, Any]) -> str:
@@ -135,7 +201,7 @@ def _help(command: click.Command, path: tuple[str, ...]) -> str:
         command, info_name=" ".join(path), terminal_width=_WIDTH, max_content_width=_WIDTH, color=False
     )
     text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
-    return f"#### `{' '.join(path)}`\n\n```text\n{text}\n```\n"
+    return f"## `{' '.join(path)}`\n\n```text\n{text}\n```\n"
 
 
 def errors() -> str:
@@ -195,6 +261,8 @@ VENDOR_PLACES = {
     "VendorModel": "`vendor.yaml`",
     "ConnectionModel": "`connection`",
     "AuthModel": "`connection.auth`",
+    "AssertionModel": "`connection.auth.assertion`",
+    "SignatureModel": "`connection.auth.signature`",
     "LimitsModel": "`connection.limits`",
     "TargetModel": "`target`",
     "ModesModel": "`modes`",

@@ -27,7 +27,7 @@ from batchsync.interrupts import Interrupts
 from batchsync.observers.dispatch import Dispatcher
 from batchsync.settings import library_settings
 from batchsync.source import fetch
-from batchsync.spec import Choice, load, mock_sources
+from batchsync.spec import Choice, load, mock_arguments
 from batchsync.spec.vendor_spec import load_vendor
 from batchsync.storage.local_folder import LocalFolder
 from batchsync.system_clock import SystemClock
@@ -379,7 +379,7 @@ class App:
             if self.settings.mocks_at is not None:
                 self._mocks = running_mocks(self.settings.mocks_at)
             else:
-                started = bundled_mocks(mock_sources(connections), self.settings.state_folder / "vendors", self.clock)
+                started = bundled_mocks(mock_arguments(connections), self.settings.state_folder / "vendors", self.clock)
                 self._mocks = self._resources.enter_context(started)
             skips = self.skips_waits if self.settings.skip_poll_wait is None else self.settings.skip_poll_wait
             self.clock = MockedTime(self._mocks, self.clock, skips_waits=skips)

@@ -56,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             allow_hosts=options.allow_host,
             profile=options.profile,
             switches=_switches(options.switch),
+            settings=_settings(options.setting),
         )
     except (OSError, ValueError) as error:
         return _report_error(error)
@@ -137,6 +138,19 @@ def _switches(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
     return switches
 
 
+def _settings(assignments: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the settings of accounts on the command line, by vendor and name."""
+    found: dict[str, dict[str, str]] = {}
+    for assignment in assignments:
+        target, equals, text = assignment.partition("=")
+        vendor, dot, name = target.partition(".")
+        if not equals or not dot:
+            msg = f"{assignment[:60]!r} is no setting; write it like motorweb-bdp.status_by=batch."
+            raise ValueError(msg)
+        found.setdefault(vendor, {})[name] = text
+    return found
+
+
 def _profiles_and_switches() -> str:
     """Return the text of `--list`."""
     lines = ["profiles:"]
@@ -206,6 +220,13 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="VENDOR.NAME=VALUE",
         help="set a switch; may be repeated; @FILE is the content of a YAML file",
+    )
+    add(
+        "--setting",
+        action="append",
+        default=[],
+        metavar="VENDOR.NAME=VALUE",
+        help="a setting of the account that a mock plays, as a connection has it; may be repeated",
     )
     add("--list", action="store_true", help="list profiles and switches, and exit")
     add("--clock", help="start of the clock, like 2026-01-31T09:30:00Z (default: real time)")

@@ -7,6 +7,7 @@ log no errors.
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import re
 import secrets
@@ -15,6 +16,7 @@ import socket
 import ssl
 import stat
 import tempfile
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,6 +156,7 @@ def serve(  # noqa: PLR0913 - the entry point of the package; the options are in
     allow_hosts: Sequence[str] = (),
     profile: str | Path | Sequence[str | Path] | None = None,
     switches: Mapping[str, Mapping[str, Any]] | None = None,
+    settings: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Running:
     """Serve mocks of vendors, each on its own port.
 
@@ -174,6 +177,8 @@ def serve(  # noqa: PLR0913 - the entry point of the package; the options are in
             and the address that they are connected to.
         profile: Fault profiles; see `profiles.profile`.
         switches: Switches by vendor, applied after those of the profile.
+        settings: Settings of a connection, by vendor: the account that the mock plays. Those that are not given are
+            open. A mock that was written by hand has them as switches, which `profile` and `switches` change.
 
     Returns:
         The handle of the running mocks.
@@ -183,8 +188,10 @@ def serve(  # noqa: PLR0913 - the entry point of the package; the options are in
             a name is invalid, or the state directory is.
         OSError: If a port is in use, or the state directory cannot be written.
     """
-    served = vendor_classes(vendors)
-    active_profile = profiles.merged([profiles.profile(profile), Profile(switches=switches or {})])
+    account = settings or {}
+    served = vendor_classes(vendors, account)
+    chosen = Profile(switches=setting_switches(served, account))
+    active_profile = profiles.merged([chosen, profiles.profile(profile), Profile(switches=switches or {})])
     vendor_switches = _switches_by_vendor(served, active_profile)
     certificates.check_names(tls_names, https=https)
     access = control_access(control_token, host, allow_hosts)
@@ -222,18 +229,21 @@ def serve(  # noqa: PLR0913 - the entry point of the package; the options are in
     return running
 
 
-def vendor_classes(vendors: Sequence[str]) -> dict[str, type[Vendor]]:
+def vendor_classes(
+    vendors: Sequence[str], settings: Mapping[str, Mapping[str, str]] | None = None
+) -> dict[str, type[Vendor]]:
     """Return the mocks of vendors by name.
 
     Args:
         vendors: As for `serve`.
+        settings: As for `serve`.
 
     Raises:
         ValueError: If a vendor is unknown or named twice, or its folder cannot be read.
     """
     served: dict[str, type[Vendor]] = {}
     for vendor in vendors:
-        kind = _vendor_class(vendor)
+        kind = _vendor_class(vendor, settings or {})
         if kind.name in served:
             msg = f"The vendor {kind.name} is named twice."
             raise ValueError(msg)
@@ -244,7 +254,33 @@ def vendor_classes(vendors: Sequence[str]) -> dict[str, type[Vendor]]:
     return served
 
 
-def _vendor_class(vendor: str) -> type[Vendor]:
+def setting_switches(
+    served: Mapping[str, type[Vendor]], settings: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, Any]]:
+    """Return the settings that are switches of mocks, by vendor and name.
+
+    Args:
+        served: Mocks by name.
+        settings: As for `serve`; lists and objects are JSON.
+
+    Raises:
+        ValueError: If the vendor of a setting is not served.
+    """
+    if unknown := sorted(set(settings) - set(served)):
+        msg = f"Settings of vendor {unknown[0][:60]!r}, which is not served; served: {', '.join(served)}."
+        raise ValueError(msg)
+    found: dict[str, dict[str, Any]] = {}
+    for vendor, values in settings.items():
+        known = {item.name for item in fields(served[vendor].switches_type)}
+        chosen = {name: text for name, text in values.items() if name in known}
+        found[vendor] = {name: json.loads(text) if text[:1] in "[{" else text for name, text in chosen.items()}
+        if "attributes" in chosen:
+            # The client passes what its file lists; the switch has the form of the file.
+            found[vendor]["attributes"] = {"version": 1, "records": found[vendor]["attributes"]}
+    return found
+
+
+def _vendor_class(vendor: str, settings: Mapping[str, Mapping[str, str]]) -> type[Vendor]:
     """Return the mock of a vendor, as `serve` takes it."""
     name, equals, folder = vendor.partition("=")
     if not equals or not _NAME.fullmatch(name):
@@ -252,7 +288,9 @@ def _vendor_class(vendor: str) -> type[Vendor]:
     if name in VENDORS:
         return VENDORS[name]
     if "/" in folder or "." in folder:
-        return vendor_class(folder)
+        # The name of a folder is known when its files are read.
+        chosen = settings.get(name) or settings.get(Path(folder).name) or {}
+        return vendor_class(folder, chosen)
     msg = f"Unknown vendor {vendor}; available: {', '.join(VENDORS)}, or a folder with a vendor.yaml."
     raise ValueError(msg)
 

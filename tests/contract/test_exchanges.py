@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import batchsync_mocks
-from batchsync.core.vendor_calls import CallName, Part
+from batchsync.core.vendor_calls import CallName, Endpoint, Part
 from batchsync.spec.vendor_folder import load_exchanges, load_folder
 from batchsync.spec.vendor_spec import available_vendors, load_vendor
 from batchsync.system_clock import SystemClock
@@ -127,12 +127,13 @@ def test_documented_token_is_cached_and_renewed_a_minute_before_it_expires(name:
         return Response(status=200, body=text.encode())
 
     auth = Auth(dialect_of(load_vendor(name[0])).auth, credentials, send, base_url=BASE_URL, clock=clock)
-    assert auth.headers() == {"Authorization": f"Bearer {recorded.meaning['token']}"}
+    request = Request(method="GET", url=BASE_URL, endpoint=Endpoint.API)
+    assert auth.headers(request) == {"Authorization": f"Bearer {recorded.meaning['token']}"}
     clock.sleep(timedelta(seconds=int(str(recorded.meaning["seconds"])) - 61))
-    auth.headers()
+    auth.headers(request)
     assert len(requests) == 1, "the token is cached"
     clock.sleep(timedelta(seconds=2))
-    auth.headers()
+    auth.headers(request)
     assert len(requests) == 2, "the token is renewed a minute before it expires"
 
 

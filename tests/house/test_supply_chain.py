@@ -99,7 +99,12 @@ def test_pickled_specification_is_loaded_only_while_a_task_is_unpickled() -> Non
 
 
 #: Distributions whose import name differs from theirs.
-IMPORT_NAMES = {"ruamel-yaml": "ruamel.yaml", "pytest-httpserver": "pytest_httpserver"}
+IMPORT_NAMES = {
+    "ruamel-yaml": "ruamel.yaml",
+    "pytest-httpserver": "pytest_httpserver",
+    "opentelemetry-sdk": "opentelemetry.sdk",
+    "opentelemetry-exporter-otlp-proto-http": "opentelemetry.exporter.otlp.proto.http",
+}
 #: Dependencies that no module imports, and why they are needed.
 UNIMPORTED = {
     "ruamel-yaml-clib": "the parser of libyaml, used by ruamel.yaml where it is installed",

@@ -42,7 +42,7 @@ def test_older_schema_is_migrated_by_a_command_that_writes(older: Path) -> None:
 
 
 def test_older_schema_is_refused_by_a_command_that_only_reads(older: Path) -> None:
-    with pytest.raises(StateError, match=r"older batchsync \(schema 5; this version reads 6\)") as refused:
+    with pytest.raises(StateError, match=r"older batchsync \(schema 6; this version reads 7\)") as refused:
         Journal.open(older, read_only=True)
     assert "batchsync resume" in refused.value.hint
 
@@ -55,7 +55,7 @@ def test_newer_schema_is_refused(state: Path, monkeypatch: pytest.MonkeyPatch) -
             Journal.open(state, read_only=read_only)
 
 
-@pytest.fixture(params=["schema_1.sql", "schema_2.sql", "schema_3.sql", "schema_4.sql"])
+@pytest.fixture(params=["schema_1.sql", "schema_2.sql", "schema_3.sql", "schema_4.sql", "schema_5.sql"])
 def earlier(state: Path, request: pytest.FixtureRequest) -> Path:
     """Return a state folder with a journal of an earlier schema: a run with two batches, one of them delivered."""
     state.mkdir(mode=0o700, exist_ok=True)

@@ -61,7 +61,7 @@ def batchsync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 
 def commands() -> list[list[str]]:
     """Return the path of names of each command."""
-    groups = {"mocks": ["serve"], "state": ["init", "assume-delivered"]}
+    groups = {"alerts": ["test"], "mocks": ["serve"], "state": ["init", "assume-delivered"]}
     paths = [path for name in COMMANDS for path in ([[name, item] for item in groups.get(name, ())] or [[name]])]
     return [*paths, *(["vendors", item] for item in ("services", "template", "verify"))]
 

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from batchsync.ports import RunEvent
     from kit.deployment import Deployment
 
-PAGE = (Path(__file__).parents[2] / "docs" / "observers.md").read_text(encoding="utf-8")
+PAGE = (
+    (Path(__file__).parents[2] / "docs" / "observers.md")
+    .read_text(encoding="utf-8")
+    .partition("## NDJSON")[2]
+    .partition("## ")[0]
+)
 #: Events of the page's table.
 DOCUMENTED = set(
     re.findall(r"`(\w+)`", "\n".join(re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| .* \|$", PAGE, re.MULTILINE)))

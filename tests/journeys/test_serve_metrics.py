@@ -83,7 +83,7 @@ def test_metrics_health_and_readiness_are_served(deployment: Deployment) -> None
 
 
 @pytest.mark.parametrize("kind", ["path", "abstract"])
-def test_service_manager_is_told_what_serve_does(deployment: Deployment, kind: str) -> None:
+def test_service_manager_is_notified(deployment: Deployment, kind: str) -> None:
     name = str(deployment.folder / "notify") if kind == "path" else f"@batchsync-{deployment.folder.name}"
     messages: list[str] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
@@ -124,7 +124,7 @@ def test_address_in_use_is_refused(deployment: Deployment) -> None:
     assert "metrics cannot be served at 127.0.0.1" in deployment.shown()
 
 
-def test_metrics_file_that_nobody_would_read_is_refused(deployment: Deployment) -> None:
+def test_metrics_file_that_is_not_read_by_the_collector_is_refused(deployment: Deployment) -> None:
     deployment.edit(*SCHEDULE)
     deployment.run("sync", "--metrics-file", "metrics.txt", expect=2)
     assert "node_exporter reads *.prom only" in deployment.shown()
@@ -147,3 +147,17 @@ def test_metrics_file_is_written_by_serve_once_and_by_commands_that_fail(deploym
             "batchsync_build_info",
         }
     assert (deployment.folder / "a.prom").stat().st_mode & 0o777 == 0o644
+
+
+def test_page_serves_the_metrics_on_its_port(deployment: Deployment) -> None:
+    with serving(deployment, "--page", "127.0.0.1:0") as log:
+        url = wait_for(log, r"page: (http://127\.0\.0\.1:\d+)/")
+        wait_for(log, r"(waiting until)")
+        status, kind, body = answer(f"{url}/metrics")
+        probes = [answer(f"{url}/{path}")[::2] for path in ("healthz", "readyz")]
+
+    assert (status, kind.partition(";")[0]) == (200, "text/plain")
+    assert "batchsync_loop_last_turn_timestamp_seconds" in {
+        item.name for item in text_string_to_metric_families(body.decode())
+    }
+    assert probes == [(200, b"ok\n"), (200, b"ok\n")]

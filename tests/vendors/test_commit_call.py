@@ -18,72 +18,35 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kit.plain_vendor import BLOCKS, SECRETS, spec_text, write_acme
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-SPEC = """
-version: 1
-name: acme
-title: Acme imports
-source: assumed
-connection:
-  source: assumed
-  api_hosts: [127.0.0.1]
-  storage_hosts: []
-  credentials: [token]
-  account: token
-  auth: {kind: header, headers: {Authorization: "Bearer {credentials.token}"}, source: assumed}
-  limits: {connect: 5s, read: 5s, whole: 1m, source: assumed}
-target: {keys: {}, default_schema: thing, source: assumed}
-modes: {sends: {upsert: records}, source: assumed}
-file:
-  format: jsonl
-  gzip: true
-  suffix: .json.gz
-  envelope: {op: "{mode}", meta: {key: "{ref}"}, data: "{record}", kind: "{schema}/1"}
-  source: assumed
-policy:
-  on_unknown_allocation: take_another
-  ask_after: 1s
-  poll_first: 1s
-  poll_max: 1s
-  poll_growth: 1
-  deadline: 1h
-  in_flight_max: 1
-  source: assumed
-row_log:
-  joined_by: ref
-  default_outcome: accepted
-  results: false
-  errors: {format: jsonl, ref: ref, code: code, message: message}
-  source: assumed
-statuses: {Open: empty, Queued: running, Done: processed, source: assumed}
-describe: {source: assumed}
+SPEC = spec_text(
+    """
 calls:
   - {call: allocate, method: POST, url: /jobs, json: {name: "{idempotency_key}"}, read: {id: [/id]}, source: assumed}
   - {call: upload, method: PUT, url: "/jobs/{allocation.id}/content", sends_file: true, source: assumed}
   - {call: commit, method: POST, url: "/jobs/{allocation.id}/commit", read: {id: [/import]}, source: assumed}
   - {call: poll, method: GET, url: "/state/{allocation.id}", read: {status: [/state]}, source: assumed}
-"""
-THING = """
-version: 1
-name: thing
-source: assumed
-modes: [upsert]
-fields:
-  name: {kind: string, required_in: [upsert], source: assumed}
-"""
-JOBS = """
-version: 1
-connections: {acme: {vendor: ./acme, base_url: "BASE", credentials: {token: "${ACME_TOKEN}"}}}
-jobs:
-  things:
-    source: {path: things.csv, key: id}
-    target: {connection: acme}
-    mode: upsert
-    record: {name: =name}
-"""
+""",
+    file="""
+  format: jsonl
+  gzip: true
+  suffix: .json.gz
+  envelope: {op: "{mode}", meta: {key: "{ref}"}, data: "{record}", kind: "{schema}/1"}
+  source: assumed""",
+    policy=BLOCKS["policy"].replace("on_unknown_upload: stop", "on_unknown_allocation: take_another"),
+    row_log="""
+  joined_by: ref
+  default_outcome: accepted
+  results: false
+  errors: {format: jsonl, ref: ref, code: code, message: message}
+  source: assumed""",
+    statuses=" {Open: empty, Queued: running, Done: processed, source: assumed}",
+)
 
 
 @dataclass
@@ -134,7 +97,7 @@ class Acme:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "batchsync", *arguments]
-        environ = os.environ | {"ACME_TOKEN": "s3cret"}
+        environ = os.environ | SECRETS
         return subprocess.Popen(
             command, cwd=self.folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -155,7 +118,7 @@ def acme(tmp_path: Path) -> Iterator[Acme]:
             parts = self.path.strip("/").split("/")
             name = NAMES[parts[0] if parts[0] == "state" else parts[-1]]
             vendor.calls.append(name)
-            assert self.headers["Authorization"] == "Bearer s3cret"
+            assert self.headers["Authorization"] == f"Bearer {SECRETS['TOKEN']}"
             if vendor.interrupt(f"{name}:before"):
                 return
             status, content = vendor.handle(self.command, self.path, body)
@@ -174,11 +137,7 @@ def acme(tmp_path: Path) -> Iterator[Acme]:
         setattr(Handler, f"do_{method}", Handler.answer)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    (tmp_path / "acme" / "records").mkdir(parents=True)
-    (tmp_path / "acme" / "vendor.yaml").write_text(SPEC, encoding="utf-8")
-    (tmp_path / "acme" / "records" / "thing.yaml").write_text(THING, encoding="utf-8")
-    (tmp_path / "jobs.yaml").write_text(JOBS.replace("BASE", f"http://127.0.0.1:{server.server_port}"), "utf-8")
-    (tmp_path / "things.csv").write_text("id,name\n1,one\n2,two\n", encoding="utf-8")
+    write_acme(tmp_path, SPEC, base_url=f"http://127.0.0.1:{server.server_port}")
     yield Acme(tmp_path, vendor)
     server.shutdown()
     server.server_close()

@@ -14,43 +14,13 @@ from folder_server import Received, Reply, run, serving
 from batchsync.errors import SpecError
 from batchsync.spec.vendor_spec import load_vendor
 from batchsync.vendors.call_rate import CallRate
+from kit.plain_vendor import SECRETS, spec_text, write_acme
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SPEC = """
-version: 1
-name: acme
-title: Acme imports
-source: assumed
-connection:
-  source: assumed
-  api_hosts: [127.0.0.1]
-  storage_hosts: []
-  credentials: [token]
-  account: token
-  auth: {kind: header, headers: {Authorization: "Bearer {credentials.token}"}, source: assumed}
-  limits: {connect: 5s, read: 5s, whole: 1m, source: assumed}
-target: {keys: {table: required}, default_schema: thing, source: assumed}
-modes: {sends: {upsert: records}, source: assumed}
-file: {format: csv, gzip: false, suffix: .csv, source: assumed}
-policy:
-  on_unknown_upload: stop
-  ask_after: 1s
-  poll_first: 1s
-  poll_max: 1s
-  poll_growth: 1
-  deadline: 1h
-  in_flight_max: 1
-  source: assumed
-row_log:
-  joined_by: key
-  default_outcome: accepted
-  results: false
-  errors: {format: csv, ref: Key, code: Code, message: Text}
-  source: assumed
-statuses: {Queued: running, Done: mixed, source: assumed}
-describe: {params: {table: "{target.table}"}, source: assumed}
+SPEC = spec_text(
+    """
 calls:
   - call: upload
     method: POST
@@ -75,27 +45,10 @@ errors:
     - save_as: errors.csv
       call: {method: GET, url: "/imports/{params.table}/{allocation.id}/errors", source: assumed}
   source: assumed
-"""
-THING = """
-version: 1
-name: thing
-source: assumed
-modes: [upsert]
-fields:
-  name: {kind: string, required_in: [upsert], source: assumed}
-"""
-JOBS = """
-version: 1
-connections: {acme: {vendor: ./acme, base_url: "BASE", credentials: {token: "${TOKEN}"}}}
-jobs:
-  things:
-    source: {path: things.csv, key: id}
-    target: {connection: acme, table: T1}
-    mode: upsert
-    record: {name: =name}
-    budget: {rejected: 5}
-"""
-SECRETS = {"TOKEN": "s3cret-t0ken"}
+""",
+    target=" {keys: {table: required}, default_schema: thing, source: assumed}",
+    describe=' {params: {table: "{target.table}"}, source: assumed}',
+)
 
 
 @dataclass
@@ -134,19 +87,12 @@ def _parts(request: Received) -> dict[str, tuple[str, str | None, str]]:
     return found
 
 
-def _write(folder: Path, old: str = "", new: str = "") -> None:
-    assert old in SPEC
-    (folder / "acme" / "records").mkdir(parents=True, exist_ok=True)
-    (folder / "acme" / "vendor.yaml").write_text(SPEC.replace(old, new) if old else SPEC, encoding="utf-8")
-    (folder / "acme" / "records" / "thing.yaml").write_text(THING, encoding="utf-8")
-
-
 def test_file_is_a_part_of_a_body_and_the_batch_an_item_of_a_list(tmp_path: Path) -> None:
     vendor = Imports()
-    _write(tmp_path)
-    (tmp_path / "things.csv").write_text("id,name\n1,ä\n2,b\n", encoding="utf-8")
     with serving(vendor) as served:
-        (tmp_path / "jobs.yaml").write_text(JOBS.replace("BASE", served.url), encoding="utf-8")
+        write_acme(tmp_path, SPEC, base_url=served.url, rows="id,name\n1,ä\n2,b\n")
+        jobs = (tmp_path / "jobs.yaml").read_text(encoding="utf-8")
+        (tmp_path / "jobs.yaml").write_text(jobs.replace("connection: acme}", "connection: acme, table: T1}"), "utf-8")
         code, result = run(tmp_path, "sync", secrets=SECRETS)
         assert code == 0, result
         _, rejects = run(tmp_path, "rejects", "things", secrets=SECRETS)
@@ -173,7 +119,11 @@ def test_file_is_a_part_of_a_body_and_the_batch_an_item_of_a_list(tmp_path: Path
         ("on_unknown_upload: stop", "on_unknown_upload: ask", "must be stop: without an allocate call"),
         ("on_unknown_upload: stop", "on_unknown_upload: take_another", "needs a commit call"),
         ("    read: {id: [/import/id]}\n", "", "must define where to read id"),
-        ("{name: file, file: true,", "{name: file, text: x, file: true,", "must have one of json, text"),
+        (
+            "{name: file, file: true,",
+            "{name: file, text: x, file: true,",
+            "must have one of json, text, file and fields",
+        ),
         ("{name: last, text: end}", "{name: last, file: true}", "must contain the file once"),
         ("    parts:\n", "    json: {a: b}\n    parts:\n", "cannot be combined with json or form"),
         ("joined_by: key", "joined_by: ref", "ref needs {ref} in file.envelope"),
@@ -185,7 +135,8 @@ def test_file_is_a_part_of_a_body_and_the_batch_an_item_of_a_list(tmp_path: Path
 def test_folder_that_cannot_work_is_refused_with_place_and_reason(
     tmp_path: Path, old: str, new: str, message: str
 ) -> None:
-    _write(tmp_path, old, new)
+    assert old in SPEC
+    write_acme(tmp_path, SPEC.replace(old, new))
     with pytest.raises(SpecError) as raised:
         load_vendor(f"{tmp_path}/acme")
     found = [problem for problem in raised.value.problems if message in problem.message]

@@ -15,8 +15,9 @@ import pytest
 
 from batchsync.errors import UsageError
 from batchsync.journal import Journal
+from batchsync.observers.loop_health import LoopHealth
 from batchsync.web.access import Access, Address
-from batchsync.web.backend import Health, Order, Reply
+from batchsync.web.backend import Order, Reply
 from batchsync.web.live import LiveEvents
 from batchsync.web.server import PageServer
 
@@ -39,13 +40,15 @@ class FakeLoop:
     """A process without jobs, which keeps the orders that it gets."""
 
     state_folder: Path
-    health: Health = field(default_factory=Health)
+    seconds: float = 0.0
+    health: LoopHealth = field(init=False)
+    live: LiveEvents = field(default_factory=LiveEvents)
     orders: list[Order] = field(default_factory=list)
     reply: Reply | Exception | None = field(default_factory=lambda: Reply(sentence="done"))
 
     def __post_init__(self) -> None:
-        """Create the observer."""
-        self.live = LiveEvents(self.health.beat)
+        """Create the observer of signs of life, by the clock of the test."""
+        self.health = LoopHealth(lambda: self.seconds)
 
     def jobs(self) -> Mapping[str, Job]:
         return {}

@@ -62,7 +62,7 @@ def test_probes_need_no_access_and_have_no_data(serve: Serve) -> None:
         assert get(served, "/readyz").status_code == 503
         served.loop.health.loaded = True
         assert (get(served, "/readyz").status_code, get(served, "/readyz").text) == (200, "ok\n")
-        served.loop.health.beat(-1)
+        served.loop.seconds = 86_400.0
         assert get(served, "/healthz").status_code == 503
 
 
@@ -236,7 +236,8 @@ def test_server_ends_while_browsers_listen(serve: Serve) -> None:
         with serve() as served:
             streams = [pool.submit(requests.get, f"{served.url}/events", timeout=30) for _ in range(4)]
             get(served, "/")
-        assert [stream.result().status_code for stream in streams if not stream.exception()] in ([], [200] * 4)
+        # How many had begun is a matter of timing.
+        assert {stream.result().status_code for stream in streams if not stream.exception()} <= {200}
 
 
 def _next_event(lines: Iterator[bytes]) -> tuple[str, dict[str, object]]:

@@ -54,6 +54,12 @@ def _path(name: str, text: str) -> Callable[[Any], Any]:
 @click.option(
     "--switch", multiple=True, metavar="VENDOR.NAME=VALUE", help="Set a switch that --list shows; repeatable."
 )
+@click.option(
+    "--setting",
+    multiple=True,
+    metavar="VENDOR.NAME=VALUE",
+    help="A setting of the account that a mock plays, as a connection has it; repeatable.",
+)
 @click.option("--list", is_flag=True, help="List the profiles and the switches, and serve nothing.")
 @click.option("--auto", is_flag=True, help="Let their clock jump to the next change whenever a batch is asked for.")
 @click.option("--clock", metavar="TIME", help="Start time of their clock, as in 2026-01-31T09:30:00Z.")

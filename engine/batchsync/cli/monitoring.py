@@ -1,4 +1,4 @@
-"""Observers that tell others how a command is: metrics, health, traces and the service manager.
+"""Observers for those who watch a command: metrics, health, traces and the service manager.
 
 What needs an extra is imported only if it is asked for.
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from batchsync.observers.systemd import SystemdNotifier
     from batchsync.ports import Observer
 
-#: Where `serve --metrics` listens unless it is told otherwise.
+#: Where `serve --metrics` listens by default.
 DEFAULT_ADDRESS = "127.0.0.1:9464"
 #: Variables that name a receiver of traces.
 _TRACE_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -55,7 +55,7 @@ class Monitoring:
         health: Signs of life of the loop.
         observers: The observers.
         documents: Documents by path for an HTTP server: body and content type.
-        metrics: Metrics; None if nobody asked for them.
+        metrics: Metrics; None if they are not wanted.
         systemd: The service manager; None if there is none.
     """
 
@@ -77,6 +77,7 @@ class Monitoring:
             jobs: Returns the active jobs; called from any thread.
         """
         self._jobs = jobs
+        self.health.loaded = True
         if self.systemd is not None:
             self.systemd.ready(len(jobs()))
 
@@ -86,13 +87,15 @@ class Monitoring:
 
     def is_ready(self) -> tuple[bool, str]:
         """Return whether jobs can run, for `/readyz`."""
+        if not self.health.loaded:
+            return False, "jobs are not loaded yet"
         reason = "" if self.metrics is None else self.metrics.unready_reason()
         return not reason, reason or "ok"
 
 
 @contextmanager
 def monitored_serve(
-    session: Session, opened: Sequence[App], *, address: str | None, file: Path | None
+    session: Session, opened: Sequence[App], *, address: str | None, file: Path | None, page: bool = False
 ) -> Iterator[Monitoring]:
     """Yield the monitoring of `serve`, with its HTTP server if an address is given, until the block ends.
 
@@ -101,6 +104,7 @@ def monitored_serve(
         opened: Holds the application once it is open.
         address: Where metrics and health are served; None for nowhere.
         file: Where metrics are written in the end; None for nowhere.
+        page: Whether there is a page, which has metrics among its documents if the extra is installed.
 
     Yields:
         The monitoring.
@@ -116,7 +120,7 @@ def monitored_serve(
             found.systemd = manager
             found.observers.append(manager)
             stack.enter_context(manager.running())
-        if address is not None or file is not None:
+        if address is not None or file is not None or (page and _has_metrics()):
             place = _address(address) if address is not None else None
             kept = _checked_file(file) if file is not None else None
             observer = _metrics_observer(session, opened, found.jobs, keeps_durations=file is not None)
@@ -185,6 +189,11 @@ def traced(environ: Mapping[str, str]) -> Iterator[list[Observer]]:
         yield [observer]
 
 
+def _has_metrics() -> bool:
+    """Return whether the extra `metrics` is installed."""
+    return find_spec("prometheus_client") is not None
+
+
 def _has_tracing() -> bool:
     """Return whether the extra `traces` is installed."""
     try:
@@ -202,7 +211,7 @@ def _metrics_observer(
     Raises:
         UsageError: If the extra is missing.
     """
-    if find_spec("prometheus_client") is None:
+    if not _has_metrics():
         raise UsageError("metrics need the package prometheus-client", hint=install_hint("metrics"))
 
     def now() -> datetime:

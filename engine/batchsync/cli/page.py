@@ -19,6 +19,7 @@ from batchsync.cli.why import Scope, masked_key, search_key, shown_key
 from batchsync.core.batch import Phase
 from batchsync.core.run import RunState
 from batchsync.errors import BatchsyncError, UnavailableError, UsageError, install_hint
+from batchsync.observers.loop_health import LoopHealth
 from batchsync.reconcile.collect_again import collect_again
 from batchsync.reconcile.loop import WaitPolicy
 from batchsync.reconcile.renames import as_former
@@ -28,7 +29,7 @@ from batchsync.reconcile.services import JobContext
 from batchsync.reconcile.sync import resume
 from batchsync.report.why import WhyReport
 from batchsync.web.access import Access, Address
-from batchsync.web.backend import Health, Order, Reply
+from batchsync.web.backend import Order, Reply
 from batchsync.web.live import LiveEvents
 
 if TYPE_CHECKING:
@@ -54,8 +55,6 @@ VARIABLE = "BATCHSYNC_PAGE_TOKEN"
 _PACKAGES = ("anyio", "jinja2", "starlette", "uvicorn")
 _MAX_TOKEN = 4_096
 _AT_ONCE = WaitPolicy(wait=False)
-#: Seconds after the end of a wait within which the loop must turn.
-_GRACE = 120.0
 _STALE = "This was decided, or changed, after the page was read."
 
 
@@ -174,14 +173,10 @@ class PageLoop:
     session: Session
     access: Access
     server_class: type[PageServer]
-    health: Health = field(default_factory=Health)
-    live: LiveEvents = field(init=False)
+    health: LoopHealth = field(default_factory=LoopHealth)
+    live: LiveEvents = field(default_factory=LiveEvents)
     _part: _Running | None = None
     _orders: queue.SimpleQueue[tuple[Order, Future[Reply]]] = field(default_factory=queue.SimpleQueue)
-
-    def __post_init__(self) -> None:
-        """Create the observer."""
-        self.live = LiveEvents(self.health.beat)
 
     @property
     def state_folder(self) -> Path:
@@ -254,14 +249,12 @@ class PageLoop:
 
     def rest(self, duration: timedelta) -> None:
         """Wait until something is due, or an order comes."""
-        self.health.beat(duration.total_seconds() + _GRACE)
         with self._running.app.interrupts.rest():
             self._running.app.clock.sleep(duration)
 
     def take(self, contexts: Sequence[SelectedJob]) -> Collection[str]:
         """Perform the orders that came, and return the jobs that are to run."""
-        self.health.loaded = True
-        self.health.beat(_GRACE)
+        self.health.beat()
         asked: set[str] = set()
         while not self._orders.empty():
             order, future = self._orders.get()

@@ -50,6 +50,7 @@ COMMANDS = {
     "vendors": ("vendors", "Print what a vendor takes, and what its answers mean."),
     "dbt-exposures": ("dbt_exposures", "Print an exposure of dbt for each job that reads a model of dbt."),
     "state": ("state", "List, move, remove, back up, restore, begin or accept state, or record what targets hold."),
+    "alerts": ("alerts", "Send a test message to the channels of alerts."),
     "mocks": ("mocks", "Run mocks of vendors."),
 }
 

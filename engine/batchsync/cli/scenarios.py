@@ -21,7 +21,7 @@ from batchsync.reconcile.loop import WaitPolicy
 from batchsync.reconcile.sync import sync
 from batchsync.report.tests import SCENARIOS, CaseReport
 from batchsync.settings import Settings
-from batchsync.spec.vendor_mocks import mock_sources
+from batchsync.spec.vendor_mocks import mock_arguments
 from batchsync.spec.vendor_spec import load_vendor
 from batchsync.util.scratch import scratch_folder
 from batchsync.vendors.bundled_mocks import bundled_mocks, ledger_summary
@@ -143,7 +143,7 @@ def _play(app: App, scenario: Scenario) -> CaseReport:
         options = [word for name in (*scenario.profiles, str(profile)) for word in ("--profile", name)]
         options += ["--seed", str(scenario.seed)]
         jobs = [job for job in app.deployment.jobs if job.name in names]
-        sources = mock_sources(app.connection_of(job) for job in jobs)
+        sources = mock_arguments(app.connection_of(job) for job in jobs)
         with bundled_mocks(sources, folder / "vendors", app.clock, options) as mocks:
             settings = Settings(
                 file=app.settings.file,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
+from batchsync.cli.alerting import Alerting
 from batchsync.cli.command import command
 from batchsync.cli.exits import print_failure, print_problems
 from batchsync.cli.follow import FollowOptions, follow_options, followed
@@ -102,7 +103,7 @@ def serve(
     there. One that cannot be used is reported, and the last good one stays active, also after a restart. The state
     folder and results with relative paths stay outside of the copies (docs/gitops.md).
 
-    With --metrics, whoever reaches the address reads names of jobs and numbers; by default that is this machine only.
+    With --metrics, everyone who can connect reads names of jobs and numbers; by default that is this machine only.
     With --metrics-file, which needs --once, a cron line leaves metrics for node_exporter. Under systemd (Type=notify)
     the service is ready when its jobs are loaded, and the watchdog gets signs of life while the loop turns.
 
@@ -131,12 +132,14 @@ def serve(
     reloads = NdjsonObserver(session.print_ndjson, only={JobsReloaded, JobsReloadFailed, OriginChecked})
     revisions = followed(session, git=options["git"], watch=options["watch"], poll=options["poll"])
     opened: list[App] = []
+    alerts = Alerting(session)
     also: list[Observer] = [
+        alerts,
         *([reloads] if session.output == "json" else []),
         *([loop.live] if loop is not None else []),
     ]
     with (
-        monitored_serve(session, opened, address=metrics_at, file=metrics_file) as monitoring,
+        monitored_serve(session, opened, address=metrics_at, file=metrics_file, page=loop is not None) as monitoring,
         running_app(
             session,
             using=revisions.app if revisions is not None else None,
@@ -145,6 +148,7 @@ def serve(
             jobs=list(jobs),
         ) as app,
         ExitStack() as served,
+        alerts,
     ):
         opened.append(app)
         app.skips_waits = once
@@ -158,6 +162,7 @@ def serve(
         services = app.services(names)
         reloader()
         monitoring.ready(lambda: tuple(context.job for context in reloader.contexts))
+        alerts.begin(app, served=names if jobs or exclude else None, once=once)
 
         def on_outcome(outcome: JobOutcome) -> None:
             print_problems(outcome.error, session)
@@ -168,6 +173,7 @@ def serve(
                 _print(report, session)
 
         if loop is not None:
+            loop.health = monitoring.health
             served.enter_context(loop.serving(app, reloader, services, on_outcome, monitoring.documents))
         controls = revisions.controls(services.clock, loop) if revisions is not None else loop
         serve_jobs(reloader, services, CronTicks(), on_outcome=on_outcome, once=once, controls=controls)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import click
 
 from batchsync.cli import outcomes, permissions
+from batchsync.cli.alerting import Alerting
 from batchsync.cli.command import command
 from batchsync.cli.durations import Duration
 from batchsync.cli.exits import print_problems
@@ -188,9 +189,11 @@ def work(
     """
     wait, timeout = limits
     opened: list[App] = []
+    alerts = Alerting(session)
     with (
         metrics_written(session, opened, metrics_file) as observers,
-        running_app(session, also=observers, jobs=list(words[0])) as app,
+        running_app(session, also=[alerts, *observers], jobs=list(words[0])) as app,
+        alerts,
     ):
         opened.append(app)
         contexts: tuple[SelectedJob, ...] = ()
@@ -202,6 +205,7 @@ def work(
                 names = selection.names
                 jobs = app.jobs(names)
                 services = app.services(names)
+                alerts.begin(app)
                 last_runs = {job.name: str(run.id) for job in jobs if (run := services.store.last_run(job.name))}
                 contexts = unsuspended(app.contexts(names), selection)
                 until = services.clock.now() + timeout if timeout is not None else None

@@ -89,7 +89,8 @@ VERDICTS_WITH_ROW_LOG = frozenset({Verdict.PROCESSED, Verdict.MIXED})
 class Allocation:
     """Upload allocation granted by the vendor: id, signed URL and expiry.
 
-    `url` is a secret: it is never journaled, and therefore None after a restart. `params` are those of the batch's
+    `url` is a secret: it is never journaled, and therefore None after a restart. The same holds for `fields`, the
+    signed fields of a form that is posted to it. `params` are those of the batch's
     target, which each call may need; they are journaled with the batch.
     """
 
@@ -97,6 +98,12 @@ class Allocation:
     url: str | None = field(default=None, repr=False)
     expires_at: datetime | None = None
     params: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    fields: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def without_url(self) -> Allocation:
+        """The same allocation as it is stored, without what permits an upload."""
+        return replace(self, url=None, fields={})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from batchsync.core.alert_channels import AlertSettings
 from batchsync.core.retention import Retention
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Deployment:
     reference that messages show instead. `unchecked`: what placeholders stand in for, and is not checked. `retention`:
     how long what is no longer needed is kept. `tests`: tests of the mapping by job, for jobs that have any.
     `scenarios`: runs against mocks. `backup`: where the state folder is backed up after each settlement; None for
-    nowhere.
+    nowhere. `alerts`: where alerts are sent.
     """
 
     file: str
@@ -54,6 +55,7 @@ class Deployment:
     tests: Mapping[str, tuple[MappingTest, ...]] = field(default_factory=dict, repr=False)
     scenarios: tuple[Scenario, ...] = ()
     backup: BackupTarget | None = None
+    alerts: AlertSettings = field(default_factory=AlertSettings)
 
     @property
     def names(self) -> frozenset[str]:

@@ -82,7 +82,7 @@ def apply_effect(batch: Batch, event: Event) -> Batch:  # noqa: C901, PLR0911, P
             return replace(after, not_before=retry_at, reason=reason)
         case OutcomeUnknown(at=at, reason=reason, retry_at=retry_at, expired=expired, foreign=foreign):
             if expired:
-                allocation = replace(batch.allocation, url=None, expires_at=at) if batch.allocation else None
+                allocation = replace(batch.allocation.without_url, expires_at=at) if batch.allocation else None
                 after = replace(batch, allocation=allocation, failures=batch.failures + 1)
             else:
                 after = _after_failure(batch, foreign=foreign)
@@ -160,4 +160,4 @@ def _without_intent(batch: Batch, verb: Verb | None) -> Batch:
 
 def _without_url(allocation: Allocation | None) -> Allocation | None:
     """Return the allocation without its URL, which is not needed any more."""
-    return replace(allocation, url=None) if allocation else None
+    return allocation.without_url if allocation else None

@@ -208,11 +208,6 @@ class Suppress:
     then: OnSuppressed = OnSuppressed.KEEP
     place: Place = field(default=Place(), compare=False)
 
-    @property
-    def listed(self) -> str:
-        """The column of the list with its values."""
-        return self.source.key[0] if isinstance(self.source.key, tuple) else ""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from batchsync.core.batch import Verdict
+    from batchsync.core.vendor_auth import Assertion, AuthKind, RequestSignature
 
 
 #: `{idempotency_key}`, `{allocation.id}`, ...; a trailing `?` makes it optional (a JSON member is left out).
@@ -36,6 +37,17 @@ class Endpoint(StrEnum):
     API = "api"
     #: storage at signed URLs, without authentication
     STORAGE = "storage"
+
+
+class AnswerForm(StrEnum):
+    """Form of the body of a successful response."""
+
+    #: a JSON document
+    JSON = "json"
+    #: nothing, or a document in JSON or XML
+    DOCUMENT = "document"
+    #: anything but a page for people
+    ANY = "any"
 
 
 class ResponseClass(StrEnum):
@@ -80,7 +92,8 @@ class ListItem:
 class Part:
     """A part of a multipart/form-data body: a JSON document, a text, or the batch file if it has neither.
 
-    `filename` and `type` are templates of its file name and content type; empty for none.
+    `filename` and `type` are templates of its file name and content type; empty for none. With `fields` it stands for a
+    part of text per field of the allocation.
     """
 
     name: str
@@ -88,6 +101,7 @@ class Part:
     text: str | None = None
     filename: str = ""
     type: str = ""
+    fields: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +112,7 @@ class Call:
     file is the body. `intent`: journaled before the request is sent. `responses`, and the JSON pointers of `read`, are
     tried in order; a response that no rule matches is classified by its HTTP status. `item` selects the object that the
     pointers of `read` apply to, in a response about several batches. `parts` make the body multipart/form-data.
+    `answer` is the form of a successful response; one of another form does not come from the vendor.
     """
 
     method: str
@@ -112,23 +127,17 @@ class Call:
     read: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     item: ListItem | None = None
     parts: tuple[Part, ...] = ()
-
-
-class AuthKind(StrEnum):
-    """Kind of authentication."""
-
-    BASIC = "basic"
-    OAUTH2 = "oauth2_client_credentials"
-    HEADER = "header"
+    answer: AnswerForm = AnswerForm.ANY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthRules:
     """Authentication of API requests.
 
-    `headers` are templates over `{credentials.x}` and `{token}`; `user` and `password` name credentials (basic). The
-    token is requested with `token`, at `base_url` if it is not the API's, and renewed `renew_before` its expiry;
-    `lifetime` applies if the response has none.
+    `headers` are templates over `{credentials.x}`, `{token}` and, with a `signature`, `{signature}` and what it may
+    sign; `user` and `password` name credentials (basic). The token is requested with `token`, at `base_url` if it is
+    not the API's, and renewed `renew_before` its expiry; `lifetime` applies if the response has none. The token call
+    may send an `assertion`.
     """
 
     kind: AuthKind
@@ -139,6 +148,8 @@ class AuthRules:
     token: Call | None = None
     renew_before: timedelta = timedelta(seconds=60)
     lifetime: timedelta = timedelta(minutes=5)
+    assertion: Assertion | None = None
+    signature: RequestSignature | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,11 +184,21 @@ class DescribeRules:
 class Pages:
     """Further pages of a document. `next` is the JSON pointer to the URL of the next page, or to its cursor.
 
-    A cursor is sent as the query parameter `param`. The last page has no such value.
+    A cursor is sent as the query parameter `param`. The last page has no such value. Without `next`, each request has
+    the number of its first item as the parameter `offset`, or that of its page as `page`, both counted from `first`;
+    and `size` items are asked for with the parameter `limit`, if there is one. `items` is the pointer to the list; the
+    page after the last one is empty or does not exist, and needs no request if `total` leads to the number of items.
     """
 
-    next: str
+    next: str = ""
     param: str = ""
+    offset: str = ""
+    page: str = ""
+    limit: str = ""
+    size: int = 0
+    first: int = 0
+    items: str = ""
+    total: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,10 +23,11 @@ class Takes(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingValue:
-    """A value that a setting allows, and what it means."""
+    """A value that a setting allows, and what it means. `credentials` are those of a connection, if it changes them."""
 
     value: str
     meaning: str
+    credentials: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import polars as pl
 from batchsync.core.naming import row_manifest_key
 from batchsync.data.frame.integrity import opened, translate_disk_errors, verify_digest
 from batchsync.data.frame.suppressed import LISTED, digest_of_value, listed_digests, manifest_column
-from batchsync.data.record.list_problems import list_problems
+from batchsync.data.record.list_problems import list_column, list_problems
 from batchsync.data.row.file_state import require_unchanged
 from batchsync.data.row.open_source import open_source
 from batchsync.data.row.partitions import frames
@@ -45,7 +45,7 @@ class SuppressionLists:
         files = open_source(suppress.source)
         if problems := list_problems(suppress, files.schema):
             raise SpecError(problems)
-        column = suppress.listed
+        column = list_column(suppress)
         with translate_disk_errors("reading a suppression list"), tempfile.TemporaryDirectory(dir=into) as folder:
             rows = frames(files.used({column}), Path(folder), fresh=True)
             digests = [frame.select(digest_of_value(column).alias(LISTED)).drop_nulls() for frame in rows]

@@ -9,13 +9,24 @@ from batchsync.journal.environment import check_environment, own_environment
 from batchsync.journal.files import check_present
 from batchsync.journal.journal import Journal
 from batchsync.journal.lease import hold_all, is_held, lease, this_process, unlock
-from batchsync.journal.model import Approval, LeaseRow, RejectGroup, RejectRow
+from batchsync.journal.model import (
+    AlertChanges,
+    AlertMessage,
+    Approval,
+    LeaseRow,
+    PendingAlert,
+    RejectGroup,
+    RejectRow,
+)
 from batchsync.journal.snapshot import copy_of_journal, install_journal, recorded_serial
 
 __all__ = [
+    "AlertChanges",
+    "AlertMessage",
     "Approval",
     "Journal",
     "LeaseRow",
+    "PendingAlert",
     "RejectGroup",
     "RejectRow",
     "accept_older",

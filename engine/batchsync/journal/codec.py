@@ -94,7 +94,7 @@ def without_url(batch: Batch) -> Batch:
     """Return the batch as it is stored: the upload URL is a secret and is never stored."""
     if batch.allocation is None or batch.allocation.url is None:
         return batch
-    return replace(batch, allocation=replace(batch.allocation, url=None))
+    return replace(batch, allocation=batch.allocation.without_url)
 
 
 def clean_event(event: Event) -> Event:

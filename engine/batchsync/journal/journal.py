@@ -10,11 +10,11 @@ from batchsync.core.lifecycle import evolve
 from batchsync.core.run import Run, RunState, abort_preparation, with_finalized
 from batchsync.errors import LockedError
 from batchsync.journal import audit, codec
+from batchsync.journal.alert_log import AlertLog
 from batchsync.journal.chain import PREPARED
 from batchsync.journal.coordination import keep_applied, set_baseline
 from batchsync.journal.erasure import add_erasure
 from batchsync.journal.new_runs import check_new, check_newly_prepared, reject_row
-from batchsync.journal.pruning import Pruning
 from batchsync.journal.store import open_store
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _REJECTS_AT_ONCE = 1_000
 
 
-class Journal(Pruning):
+class Journal(AlertLog):
     """The journal of one state folder. Not thread-safe: each thread opens its own.
 
     Writes take an optional `epoch`, as yielded by `lease`; without it, the epoch of a lease held through this journal

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
+    from batchsync.core.alert_conditions import States
     from batchsync.core.batch import BatchId, RunId
     from batchsync.core.row_outcome import RowOutcome
     from batchsync.ports import Reject
@@ -55,3 +58,33 @@ class LeaseRow:
     epoch: int
     owner: str
     since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertMessage:
+    """A message about a transition to a channel. `id` is that of the transition, `content` its members as text."""
+
+    id: str
+    channel: str
+    content: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertChanges:
+    """Changes of the state of alerts: causes of jobs that changed, and messages, which are kept for `keep`."""
+
+    states: Mapping[str, States]
+    messages: tuple[AlertMessage, ...]
+    keep: timedelta = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingAlert:
+    """A message that was not sent yet, as far as it is known. `number` is its place in the journal."""
+
+    number: int
+    id: str
+    channel: str
+    content: Mapping[str, str]
+    at: datetime
+    attempts: int

@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from batchsync.journal.codec import canonical, row_checksum
+from batchsync.journal.schema_alerts import add_alerts
 from batchsync.journal.schema_fifth import add_fifth
 from batchsync.journal.schema_fourth import add_fourth
 
@@ -290,6 +291,7 @@ MIGRATIONS: tuple[Callable[[_Connection], None], ...] = (
     _add_third,
     lambda db: add_fourth(db.execute),
     lambda db: add_fifth(db.execute),
+    lambda db: add_alerts(db.execute),
 )
 #: Version of the tables, kept in `PRAGMA user_version`.
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -81,11 +81,14 @@ class StageTimer:
         self._last: dict[str, datetime] = {}
 
     def ended(self, event: RunEvent, at: datetime) -> tuple[str, str, float] | None:
-        """Take note of an event; return job, stage and seconds of the stage that it ends, if any.
+        """Take note of an event.
 
         Args:
             event: The event.
             at: When it was emitted.
+
+        Returns:
+            Job, stage and seconds of the stage that the event ends; None if it ends none.
         """
         job, found = subject_of(event)[0], None
         stage = event.stage.rstrip(" 0123456789") if isinstance(event, Progress) else ""  # joins have numbers

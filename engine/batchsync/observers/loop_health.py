@@ -27,6 +27,12 @@ class LoopHealth:
         """
         self._clock = clock
         self._last = Heartbeat(at=timedelta(seconds=clock()))
+        #: Whether jobs are loaded.
+        self.loaded = False
+
+    def beat(self) -> None:
+        """Take note that the loop has turned, and works."""
+        self._last = Heartbeat(at=timedelta(seconds=self._clock()))
 
     def observe(self, event: RunEvent, at: datetime) -> None:
         """Take an event as a sign of life.

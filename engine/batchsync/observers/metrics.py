@@ -22,7 +22,7 @@ from batchsync.errors import BatchsyncError
 from batchsync.observers import metric_definitions as metrics
 from batchsync.observers.durations import Durations, StageTimer
 from batchsync.observers.metrics_memory import Remembered, updating
-from batchsync.observers.metrics_reading import Books, journal_marks, read_books
+from batchsync.observers.metrics_reading import JournalReading, journal_marks, read_journal
 from batchsync.ports import JobFinished, JobsReloaded, JobsReloadFailed, VendorCalled
 from batchsync.schedule import next_ticks
 
@@ -68,7 +68,7 @@ class MetricsObserver:
         self._ends: dict[str, tuple[int, float]] = {}
         self._jobs_file_valid = True
         self._last_event: datetime | None = None
-        self._read: tuple[object, Books] | None = None
+        self._read: tuple[object, JournalReading] | None = None
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -113,7 +113,7 @@ class MetricsObserver:
         if not self._jobs():
             return "no jobs are loaded"
         with self._reading:
-            return "" if self._books()[0] is not None else "the journal cannot be opened"
+            return "" if self._journal()[0] is not None else "the journal cannot be opened"
 
     def collect(self) -> Iterator[Family]:
         """Yield all metrics; called by the registry.
@@ -122,30 +122,30 @@ class MetricsObserver:
             The metrics, in the order of their definitions as far as they have values.
         """
         with self._reading:
-            books, remembered = self._books()
+            reading, remembered = self._journal()
             jobs = tuple(self._jobs())
             families = [
                 *_of_totals(remembered),
-                *(_of_books(books, jobs) if books is not None else ()),
+                *(_of_journal(reading, jobs) if reading is not None else ()),
                 *_of_memory(remembered),
-                *_of_jobs(jobs, books.ticks if books is not None else {}, self._now()),
-                *self._of_process(is_readable=books is not None),
+                *_of_jobs(jobs, reading.ticks if reading is not None else {}, self._now()),
+                *self._of_process(is_readable=reading is not None),
                 *_of_durations(metrics.CALL_DURATION, remembered.calls),
                 *_of_durations(metrics.STAGE_DURATION, remembered.stages),
             ]
         yield from families
 
-    def _books(self) -> tuple[Books | None, Remembered]:
+    def _journal(self) -> tuple[JournalReading | None, Remembered]:
         """Return what the journal says, read anew if it changed, None if it cannot be read; and what is remembered."""
-        books: Books | None = None
+        reading: JournalReading | None = None
         with updating(self._state) as remembered:
             marks = (journal_marks(self._state), len(self._jobs()))
             if self._read is not None and self._read[0] == marks:
-                books = self._read[1]
+                reading = self._read[1]
             else:
                 with suppress(BatchsyncError):
-                    books = read_books(self._state, self._jobs(), remembered)
-                    self._read = marks, books
+                    reading = read_journal(self._state, self._jobs(), remembered)
+                    self._read = marks, reading
             with self._lock:
                 for job, end in self._ends.items():
                     remembered.ends[job] = max(end, remembered.ends.get(job, end), key=itemgetter(1))
@@ -155,7 +155,7 @@ class MetricsObserver:
         if not self._keeps:
             with self._lock:
                 remembered.calls, remembered.stages = self._calls.copy(), self._stages.copy()
-        return books, remembered
+        return reading, remembered
 
     def _of_process(self, *, is_readable: bool) -> Iterator[Family]:
         yield _gauge(metrics.JOBS_FILE_VALID, [((), float(self._jobs_file_valid))])
@@ -182,22 +182,22 @@ def _of_totals(remembered: Remembered) -> Iterator[Family]:
     yield from families.values()
 
 
-def _of_books(books: Books, jobs: Sequence[Job]) -> Iterator[Family]:
+def _of_journal(reading: JournalReading, jobs: Sequence[Job]) -> Iterator[Family]:
     """Yield the gauges of the journal."""
-    names = sorted({*books.jobs, *(job.name for job in jobs)})
+    names = sorted({*reading.jobs, *(job.name for job in jobs)})
     phases = [phase for phase in Phase if phase is not Phase.DELIVERED]
     counts = {(job, phase.value): 0 for job in names for phase in phases}
     oldest: dict[str, float] = {}
-    for batch in books.open_batches:
+    for batch in reading.open_batches:
         counts[batch.job, batch.phase.value] = counts.get((batch.job, batch.phase.value), 0) + 1
         oldest[batch.job] = min(oldest.get(batch.job, float("inf")), batch.prepared_at.timestamp())
     attention = Phase.NEEDS_ATTENTION.value
     yield _gauge(metrics.OPEN_BATCHES, [(labels, float(count)) for labels, count in counts.items()])
     yield _gauge(metrics.OLDEST_BATCH, _by_job(oldest))
     yield _gauge(metrics.NEEDS_ATTENTION, [((job,), float(counts.get((job, attention), 0))) for job in names])
-    yield _gauge(metrics.UNRESOLVED_ROWS, [((job,), float(books.unresolved.get(job, 0))) for job in names])
-    yield _gauge(metrics.AWAITING_APPROVAL, [((job,), float(job in books.awaiting)) for job in names])
-    yield _gauge(metrics.LAST_SETTLEMENT, _by_job({job: at.timestamp() for job, at in books.settled.items()}))
+    yield _gauge(metrics.UNRESOLVED_ROWS, [((job,), float(reading.unresolved.get(job, 0))) for job in names])
+    yield _gauge(metrics.AWAITING_APPROVAL, [((job,), float(job in reading.awaiting)) for job in names])
+    yield _gauge(metrics.LAST_SETTLEMENT, _by_job({job: at.timestamp() for job, at in reading.settled.items()}))
 
 
 def _of_memory(remembered: Remembered) -> Iterator[Family]:

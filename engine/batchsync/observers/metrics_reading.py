@@ -1,4 +1,4 @@
-"""What metrics take from the books: the journal, and the schedules of the active jobs."""
+"""What metrics take from the journal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _RUNS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Books:
+class JournalReading:
     """What the journal says.
 
     Attributes:
@@ -59,7 +59,7 @@ def journal_marks(state: Path) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-def read_books(state: Path, declared: Sequence[Job], remembered: Remembered) -> Books:
+def read_journal(state: Path, declared: Sequence[Job], remembered: Remembered) -> JournalReading:
     """Read the journal, and bring what is remembered of it up to date.
 
     Args:
@@ -67,11 +67,14 @@ def read_books(state: Path, declared: Sequence[Job], remembered: Remembered) -> 
         declared: The jobs of jobs.yaml, for their budgets.
         remembered: What is remembered; its totals and successes are changed.
 
+    Returns:
+        What the journal says; nothing if there is none yet.
+
     Raises:
         BatchsyncError: If the journal cannot be opened.
     """
     if not any(state.glob("journal.db*")):
-        return Books()
+        return JournalReading()
     with Journal.open(state, read_only=True) as journal:
         if remembered.journal_id != journal.journal_id:
             remembered.totals, remembered.succeeded = {}, {}
@@ -85,7 +88,7 @@ def read_books(state: Path, declared: Sequence[Job], remembered: Remembered) -> 
         for job in jobs:
             if (at := _last_success(journal, job, by_name.get(job))) is not None:
                 remembered.succeeded[job] = max(at.timestamp(), remembered.succeeded.get(job, 0.0))
-        return Books(
+        return JournalReading(
             jobs=jobs,
             open_batches=journal.open_batches(),
             unresolved={

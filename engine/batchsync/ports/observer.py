@@ -153,11 +153,15 @@ class RunFinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFinished:
-    """This process is done with a job. `message` says why it failed or was skipped; empty if it was not."""
+    """This process is done with a job. `message` says why it failed or was skipped; empty if it was not.
+
+    `error` is the name of the error in the registry of codes; empty if there was none.
+    """
 
     job: str
     exit_code: ExitCode
     message: str
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -307,7 +307,8 @@ def emit_end(outcome: JobOutcome, services: Services) -> None:
         run = item.run
         services.events.emit(RunFinished(job=run.job, run=run.id, state=run.state, settlement=item.settlement))
     message = outcome.error.message if outcome.error else outcome.skipped
-    services.events.emit(JobFinished(job=outcome.job, exit_code=outcome.exit_code, message=message))
+    error = outcome.error.name if outcome.error else ""
+    services.events.emit(JobFinished(job=outcome.job, exit_code=outcome.exit_code, message=message, error=error))
 
 
 def run_outcome(run_id: str, services: Services) -> RunOutcome:

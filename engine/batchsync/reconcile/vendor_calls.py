@@ -75,7 +75,7 @@ class EmittingVendor:
     batch: str = ""
 
     def describe(self, target: Mapping[str, str], mode: str = "") -> TargetFacts:
-        """Describe a target; see `Vendor.describe`."""
+        """Return the description of a target; see `Vendor.describe`."""
         with self._emitted("describe"):
             return self.vendor.describe(target, mode)
 
@@ -86,6 +86,9 @@ class EmittingVendor:
             idempotency_key: Name under which the vendor knows the batch.
             file: The batch file.
             params: Parameters of the target.
+
+        Returns:
+            The allocation.
         """
         with self._emitted("allocate"):
             return self.vendor.allocate(idempotency_key, file, params)
@@ -96,12 +99,20 @@ class EmittingVendor:
             return self.vendor.find(idempotency_key, params)
 
     def upload(self, allocation: Allocation, file: BatchFile) -> Allocation | None:
-        """Upload the whole file, or nothing; see `Vendor.upload`."""
+        """Upload the whole file, or nothing; see `Vendor.upload`.
+
+        Returns:
+            The allocation to poll by, if it is another one.
+        """
         with self._emitted("upload"):
             return self.vendor.upload(allocation, file)
 
     def commit(self, allocation: Allocation, file: BatchFile) -> Allocation:
-        """Tell the vendor to process the uploaded file; see `Vendor.commit`."""
+        """Have the vendor process the uploaded file; see `Vendor.commit`.
+
+        Returns:
+            The allocation to poll by.
+        """
         with self._emitted("commit"):
             return self.vendor.commit(allocation, file)
 
@@ -117,6 +128,9 @@ class EmittingVendor:
             allocation: The allocation of the batch.
             verdict: Verdict of the batch.
             into: Existing, empty folder.
+
+        Returns:
+            The downloads.
         """
         with self._emitted("collect"):
             return self.vendor.collect(allocation, verdict, into)

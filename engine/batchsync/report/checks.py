@@ -1,4 +1,4 @@
-"""Report of `batchsync doctor`: one line for each check, with a fix for each problem."""
+"""Report of `batchsync doctor` and `batchsync alerts test`: one line for each check, with a fix for each problem."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChecksReport:
-    """All checks of one command."""
+    """All checks of one command, which `command` names."""
 
     checks: tuple[Check, ...]
+    command: str = "doctor"
 
     @property
     def problems(self) -> int:
@@ -58,7 +59,8 @@ class ChecksReport:
     def markdown(self) -> str:
         """Return the checks as a Markdown table."""
         rows = [(check.name, "ok" if check.ok else "problem", check.found, check.fix) for check in self.checks]
-        return f"### batchsync doctor\n\n{markdown_table(('check', 'state', 'found', 'fix'), rows, right=frozenset())}"
+        table = markdown_table(("check", "state", "found", "fix"), rows, right=frozenset())
+        return f"### batchsync {self.command}\n\n{table}"
 
     def data(self) -> dict[str, object]:
         """Return the checks as a JSON-compatible dictionary."""

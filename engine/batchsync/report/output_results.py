@@ -119,6 +119,7 @@ RESULTS: dict[str, tuple[Members, ...]] = {
     "cancel": ({"job": JOB, "batches": ("[text]", "Ids of the batches.")},),
     "schedule": ({"at": ("time", "Time of the report."), "jobs": ("[job_ticks]", "Next ticks of each job.")},),
     "doctor": ({"problems": ("int", "Checks that failed."), "checks": ("[check]", "Checks.")},),
+    "alerts test": ({"problems": ("int", "Channels that failed."), "checks": ("[check]", "Channels.")},),
     "resolve": ({"job": JOB, "batch": BATCH, "delivered": ("bool", "Whether the vendor has its rows.")},),
     "collect": ({"job": JOB, "batch": BATCH, "unknown": ("int", "Rows of unknown outcome.")},),
     "forget": (

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from batchsync.spec.update_tests import Expectation, with_expectations
     from batchsync.spec.vendor_details import load_vendor_details
     from batchsync.spec.vendor_folder import load_folder
-    from batchsync.spec.vendor_mocks import mock_sources, named_source, vendor_source
+    from batchsync.spec.vendor_mocks import mock_arguments, named_source, vendor_source
     from batchsync.spec.vendor_problems import place_of
     from batchsync.spec.vendor_spec import available_vendors, load_vendor
 
@@ -46,7 +46,7 @@ __all__ = [
     "load_folder",
     "load_vendor",
     "load_vendor_details",
-    "mock_sources",
+    "mock_arguments",
     "named_source",
     "outline_of",
     "place_of",
@@ -86,7 +86,7 @@ _MODULES = {
     "jobs_schema_text": "json_schema",
     "load": "jobs_file",
     "load_vendor_details": "vendor_details",
-    "mock_sources": "vendor_mocks",
+    "mock_arguments": "vendor_mocks",
     "named_source": "vendor_mocks",
     "outline_of": "outline",
     "relations_of": "dbt_manifest",

@@ -29,6 +29,8 @@ _REFERENCE = re.compile(
 FORMS = "${NAME} or ${NAME:-default}"
 #: Keys of a connection whose values are or contain references to secrets.
 _OF_REFERENCES = {("credentials",), ("proxy",), ("url",), ("password",)}
+#: The same of alerts and of a channel.
+_OF_ALERTS = {"ping", "proxy", "url", "secret", "user", "password", "apprise"}
 #: Keys of a job whose values are SQL of a database, or names in it.
 _OF_QUERIES = (
     ("source", "query"),
@@ -142,6 +144,7 @@ class Resolver:
         # Hidden values are not substituted: their place is refused anyway, and no message may contain them.
         hidden = self._problems.source.is_hidden(node.start)
         credential = path[:1] == ("connections",) and path[2:3] in _OF_REFERENCES
+        credential = credential or (path[:1] == ("alerts",) and path[-1] in _OF_ALERTS)
         if credential or (hidden and in_connections(path) and path[2:3] != ("base_url",)):
             return Value(node.text, node.text, not node.plain, node.start, node.end)
         filled = self._substituted(node, path)

@@ -14,6 +14,7 @@ from batchsync.core.retention import Retention
 from batchsync.errors import Problem, SpecError, UsageError
 from batchsync.spec.check_former_names import check_former_names
 from batchsync.spec.check_names import check_names
+from batchsync.spec.compile_alerts import AlertsCompiler, DeclaredJobs, job_facts
 from batchsync.spec.compile_backup import compile_backup
 from batchsync.spec.compile_connection import ConnectionCompiler, Vendors
 from batchsync.spec.compile_database import DatabaseCompiler, is_database
@@ -213,6 +214,9 @@ def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deploym
     scenarios = compile_scenarios(document.scenarios, typed.get("scenarios"), [item.key for item in entries], problems)
     backup = compile_backup(document.state.backup, typed, folder, storages, problems, context.fence)
     ordered = Ordering(entries, jobs, problems).ordered()
+    facts = [job_facts(job, vendor.name) for job in ordered if (vendor := rules[job.connection]) is not None]
+    alerts_compiler = AlertsCompiler(folder, validator, context.fence, problems)
+    alerts = alerts_compiler.compile(typed.entry("alerts"), DeclaredJobs(entries, facts))
     if len(problems):
         _add_source_problems(context, (*jobs.values(), *compiler.partial_jobs), rules, problems)
     return Deployment(
@@ -229,6 +233,7 @@ def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deploym
         tests={name: found for name, found in tests.items() if found},
         scenarios=scenarios,
         backup=backup,
+        alerts=alerts,
     )
 
 
@@ -255,11 +260,11 @@ def _add_source_problems(
 def _check_top_level(typed: TypedMap, validator: ModelValidator) -> DocumentModel:
     """Validate the top-level keys and return them.
 
-    Connections and jobs are emptied here; they are validated one by one elsewhere.
+    Connections, jobs and alerts are emptied here; they are validated elsewhere.
     """
     without_blocks = tuple(
         type(entry)(entry.key, entry.start, TypedMap((), entry.start))
-        if entry.key in {"connections", "jobs"} and isinstance(entry.value, TypedMap)
+        if entry.key in {"connections", "jobs", "alerts"} and isinstance(entry.value, TypedMap)
         else entry
         for entry in typed.entries
     )

@@ -37,6 +37,10 @@ _AS_WRITTEN = {
     "SourceModel": {"query", "table"},
     "JoinModel": {"query", "table"},
     "DbtModel": {"model"},
+    "WebhookModel": {"url", "secret", "proxy"},
+    "EmailModel": {"user", "password"},
+    "AppriseModel": {"apprise"},
+    "AlertsModel": {"ping", "proxy"},
 }
 _ANNOTATIONS = frozenset({"title", "description", "examples", "default"})
 _SCALARS = frozenset({"string", "integer", "number", "boolean"})
@@ -76,6 +80,14 @@ _FORMS: dict[str, dict[str, Schema]] = {
         "credentials": {"additionalProperties": {"type": "string", "pattern": CREDENTIAL_PATTERN}},
     },
     "DatabaseModel": {"url": {"pattern": CREDENTIAL_PATTERN}, "password": {"pattern": CREDENTIAL_PATTERN}},
+    "WebhookModel": {
+        "url": {"pattern": CREDENTIAL_PATTERN},
+        "secret": {"pattern": CREDENTIAL_PATTERN},
+        "proxy": {"pattern": PROXY_PATTERN},
+    },
+    "EmailModel": {"user": {"pattern": CREDENTIAL_PATTERN}, "password": {"pattern": CREDENTIAL_PATTERN}},
+    "AppriseModel": {"apprise": {"items": {"type": "string", "pattern": CREDENTIAL_PATTERN}}},
+    "AlertsModel": {"ping": {"pattern": CREDENTIAL_PATTERN}, "proxy": {"pattern": PROXY_PATTERN}},
     "StorageModel": {
         "bucket": {"pattern": r"^[a-z0-9A-Z$][a-zA-Z0-9._-]{1,221}$"},
         "account": {"pattern": "^[a-z0-9]{3,24}$"},

@@ -248,16 +248,12 @@ def _accounts(*vendors: str) -> Schema:
 
 def _connection(rules: VendorRules, keys: tuple[str, ...]) -> Schema:
     """Return the schema of an account of a vendor, which may have some keys."""
-    credentials: Schema = {
-        "properties": {name: {"description": f"{name} of {rules.name}, a reference."} for name in rules.credentials},
-        "required": [*rules.credentials],
-        "propertyNames": {"enum": [*rules.credentials]},
-    }
     settings = {item.name: _setting(item) for item in rules.settings}
     found: Schema = {
         "title": f"Account of {rules.name}",
-        "properties": {"credentials": credentials, **settings},
+        "properties": {"credentials": _credentials(rules), **settings},
         "propertyNames": {"enum": [*keys]},
+        **_chosen_credentials(rules),
     }
     if rules.api_hosts:
         hosts = "|".join(re.escape(host).replace(r"\*", "[a-z0-9-]+").replace(r"\-", "-") for host in rules.api_hosts)
@@ -267,6 +263,43 @@ def _connection(rules: VendorRules, keys: tuple[str, ...]) -> Schema:
     if not rules.default_base_url:
         found["required"] = ["base_url"]
     return found
+
+
+def _credentials(rules: VendorRules) -> Schema:
+    """Return the schema of the credentials of an account, whatever its settings."""
+    sets = [set(rules.credentials), *(set(names) for _, _, names in _credential_choices(rules))]
+    every = list(dict.fromkeys((*rules.credentials, *sorted(set[str]().union(*sets)))))
+    return {
+        "properties": {name: {"description": f"{name} of {rules.name}, a reference."} for name in every},
+        "required": [name for name in every if all(name in names for names in sets)],
+        "propertyNames": {"enum": every},
+    }
+
+
+def _chosen_credentials(rules: VendorRules) -> Schema:
+    """Return the conditions by which settings decide the credentials of an account."""
+    choices = _credential_choices(rules)
+    if not choices:
+        return {}
+    found = [when(equals(name, value), _exactly(names)) for name, value, names in choices]
+    default = [{"properties": {name: REFERENCE}, **has(name)} for name, _, _ in choices]
+    chosen = [equals(name, value) for name, value, _ in choices]
+    return {"allOf": [*found, when({"not": {"anyOf": [*chosen, *default]}}, _exactly(rules.credentials))]}
+
+
+def _exactly(names: tuple[str, ...]) -> Schema:
+    """Return the schema of an account with these credentials."""
+    return {"properties": {"credentials": {"required": [*names], "propertyNames": {"enum": [*names]}}}}
+
+
+def _credential_choices(rules: VendorRules) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Return setting, value and credentials of each value that changes the credentials of an account."""
+    return [
+        (setting.name, item.value, item.credentials)
+        for setting in rules.settings
+        for item in setting.values
+        if item.credentials
+    ]
 
 
 def _deciding(rules: VendorRules) -> tuple[str, ...]:

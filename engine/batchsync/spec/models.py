@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, WithJsonSchema
 
 from batchsync.spec import field_types as types
+from batchsync.spec.models_alerts import AlertsModel
 from batchsync.spec.models_connection import ConnectionModel
 from batchsync.spec.models_database import DatabaseModel, kind_of_connection
 from batchsync.spec.models_run import BudgetModel, GuardsModel, ScheduleModel
@@ -243,6 +244,12 @@ class JobModel(Strict):
         description="Tests of the mapping, which `batchsync test` runs: given rows, and the expected record or reason.",
         examples=[[{"name": "lower case", "given": {"Email": "A@EXAMPLE.COM"}, "expect": {"email": "a@example.com"}}]],
     )
+    alerts: list[types.Text] | None = Field(
+        None,
+        title="Alerts",
+        description="Channels of the job's alerts, whatever jobs the channels select; [] for none.",
+        examples=[["ops"], []],
+    )
     baseline: BaselineModel = Field(
         BaselineModel(),
         title="Baseline",
@@ -292,6 +299,12 @@ class DocumentModel(Strict):
     state: StateModel = Field(
         StateModel(required=False), title="State folder", description="The state folder.", examples=[{"required": True}]
     )
+    alerts: AlertsModel = Field(
+        default_factory=AlertsModel,
+        title="Alerts",
+        description="Where alerts are sent when jobs fail, wait, are late, and recover.",
+        examples=[{"channels": {"ops": {"webhook": "slack", "url": "${SLACK_WEBHOOK}"}}}],
+    )
     retention: RetentionModel = Field(
         default_factory=RetentionModel,
         title="Retention periods",
@@ -316,7 +329,7 @@ class DocumentModel(Strict):
         None,
         title="Environments",
         description="Overrides by environment, one of which --env or BATCHSYNC_ENV chooses: connections and jobs by "
-        "name, merged as defaults are; state, retention, threads and memory as a whole.",
+        "name, merged as defaults are; state, retention, alerts, threads and memory as a whole.",
         examples=[{"test": {"connections": {"sitecore": {"base_url": "https://api.example.com"}}}, "prod": {}}],
     )
     threads: Annotated[int, Field(ge=1, le=256, strict=True)] | None = Field(
@@ -355,4 +368,5 @@ MODELS: tuple[tuple[tuple[str, ...], type[BaseModel]], ...] = (
     (("scenarios", "*", "faults", "*"), FaultModel),
     (("scenarios", "*", "expect"), ExpectModel),
     (("baseline",), BaselineModel),
+    (("alerts",), AlertsModel),
 )

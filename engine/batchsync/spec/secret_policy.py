@@ -31,6 +31,8 @@ _PUBLIC = frozenset(DocumentModel.model_fields) - {"connections"}
 _SHOWN = frozenset().union(
     *(frozenset(model.model_fields) for model in (ConnectionModel, DatabaseModel, StorageModel))
 ) - {"credentials", "url", "password"}
+#: Keys of alerts whose values are secrets, besides those that their names tell. Below them are no other keys.
+_OF_ALERTS = frozenset({"url", "ping", "user", "apprise"})
 _WORD = re.compile(r"[A-Za-z_-]{1,30}")
 #: Possibly user info before a host, in a URL or a misspelled URL: a colon and an @ without spaces between.
 _USER_AND_PASSWORD = re.compile(r":\S*@")
@@ -77,6 +79,8 @@ def _hides_value(path: Path, text: str) -> bool:
         shown = len(path) == len(("connections", "name", "key")) and _is_shown(path[-1])
         suspicious = {"base_url": "@?#", "proxy": "@$"}.get(path[-1], "")
         return not shown or bool(set(suspicious) & set(text))
+    if path[:1] == ("alerts",) and path[-1] in _OF_ALERTS:
+        return True
     # Names of jobs are chosen freely; expressions contain names of columns.
     names = path[2:] if path[:1] == ("jobs",) else path
     return not text.startswith("=") and any(SECRET_NAME.search(name) for name in names)

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue
 
-from batchsync.core.vendor_calls import CallName, Endpoint, ResponseClass
+from batchsync.core.vendor_calls import AnswerForm, CallName, Endpoint, ResponseClass
 from batchsync.spec.record_spec import Model, Text
-from batchsync.spec.vendor_problems import CALL_URL, DURATION, POINTER, SAVE_AS
+from batchsync.spec.vendor_problems import CALL_URL, DURATION, PARAMETER, POINTER, SAVE_AS
 
 Duration = Annotated[str, Field(pattern=DURATION, description="for example 5s, 15m, 48h, 31d")]
 Pointer = Annotated[str, Field(pattern=POINTER, description="JSON pointer, RFC 6901")]
@@ -39,14 +39,18 @@ class ListItemModel(Model):
 
 
 class PartModel(Model):
-    """A part of a multipart/form-data body: a JSON document, a text, or the batch file."""
+    """A part of a multipart/form-data body: a JSON document, a text, or the batch file.
 
-    name: Text
+    `fields` stands for parts of text: the fields that allocate reads as `fields`, such as those of a signed form.
+    """
+
+    name: Text | None = None
     json_body: Annotated[dict[Text, JsonValue] | None, Field(alias="json")] = None
     text: str | None = None
     file: bool = False
     filename: str = ""
     type: str = ""
+    fields: bool = False
 
 
 class CallModel(Documented):
@@ -54,6 +58,8 @@ class CallModel(Documented):
 
     `item` selects the object that the pointers of `read` apply to, in a response that lists several batches.
     `parts` make the body of a call that sends the file multipart/form-data; one of them is the file.
+    `answer` is the form of a successful response: JSON where something is read; else, for a call about a batch, nothing
+    or a document in JSON or XML.
     """
 
     method: Literal["GET", "PUT", "POST", "PATCH", "DELETE"]
@@ -67,6 +73,7 @@ class CallModel(Documented):
     read: dict[Text, Pointers] = Field(default_factory=dict)
     item: ListItemModel | None = None
     parts: list[PartModel] = Field(default_factory=list)
+    answer: AnswerForm | None = None
 
 
 class BatchCallModel(CallModel):
@@ -83,10 +90,20 @@ def _one_or_several(value: Any) -> Any:
 
 
 class PagesModel(Model):
-    """Further pages of a JSON document: `next` is where the URL of the next page is, or its cursor, sent as `param`."""
+    """Further pages of a JSON document: `next` is where the URL of the next page is, or its cursor, sent as `param`.
 
-    next: Pointer
+    Without `next`: `offset` is the query parameter with the number of the first item, or `page` that of the page.
+    """
+
+    next: Annotated[str, Field(pattern=POINTER)] = ""
     param: str = ""
+    offset: Annotated[str, Field(pattern=PARAMETER)] = ""
+    page: Annotated[str, Field(pattern=PARAMETER)] = ""
+    limit: Annotated[str, Field(pattern=PARAMETER)] = ""
+    size: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    first: Literal[0, 1] = 0
+    items: Annotated[str, Field(pattern=POINTER)] = ""
+    total: Annotated[str, Field(pattern=POINTER)] = ""
 
 
 class DownloadModel(Model):

@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from batchsync.core.policy import Policy
+from batchsync.core.vendor_auth import Assertion, RequestSignature
 from batchsync.core.vendor_calls import (
+    AnswerForm,
     AuthRules,
     Call,
     CallName,
@@ -23,6 +25,7 @@ from batchsync.core.vendor_calls import (
     ResponseRule,
 )
 from batchsync.core.vendor_rules import ErrorLayout, FileRules, RowLogRules, TableForm, VendorRules
+from batchsync.spec.vendor_call_models import BatchCallModel
 from batchsync.spec.vendor_settings import compile_settings_of
 from batchsync.util.durations import parse_duration
 
@@ -30,8 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from batchsync.core.record_schema import RecordSchema
-    from batchsync.spec.vendor_call_models import BatchCallModel, CallModel, DownloadModel
-    from batchsync.spec.vendor_model import AuthModel, DescribeModel, ErrorsModel, LimitsModel, VendorModel
+    from batchsync.spec.vendor_auth_models import AssertionModel, AuthModel
+    from batchsync.spec.vendor_call_models import CallModel, DownloadModel
+    from batchsync.spec.vendor_model import DescribeModel, ErrorsModel, LimitsModel, VendorModel
 
 #: Meanings of a vendor status that are not verdicts.
 PENDING_MEANINGS = frozenset({"running", "empty"})
@@ -144,6 +148,15 @@ def _dialect(model: VendorModel, statuses: Mapping[str, str]) -> Dialect | None:
     )
 
 
+def _answer_of(model: CallModel) -> AnswerForm:
+    """Return the form of a successful response to a call."""
+    if model.answer is not None:
+        return model.answer
+    if model.read or model.item is not None:
+        return AnswerForm.JSON
+    return AnswerForm.DOCUMENT if isinstance(model, BatchCallModel) else AnswerForm.ANY
+
+
 def _call(model: CallModel, *, intent: bool = False) -> Call:
     return Call(
         method=model.method,
@@ -160,8 +173,16 @@ def _call(model: CallModel, *, intent: bool = False) -> Call:
         ),
         read={name: tuple(pointers) for name, pointers in model.read.items()},
         item=ListItem(**model.item.model_dump()) if model.item else None,
+        answer=_answer_of(model),
         parts=tuple(
-            Part(name=part.name, json=part.json_body, text=part.text, filename=part.filename, type=part.type)
+            Part(
+                name=part.name or "",
+                json=part.json_body,
+                text=part.text,
+                filename=part.filename,
+                type=part.type,
+                fields=part.fields,
+            )
             for part in model.parts
         ),
     )
@@ -175,7 +196,16 @@ def _auth(model: AuthModel) -> AuthRules:
         user=model.user,
         password=model.password,
         token=_call(model.token) if model.token else None,
+        assertion=_assertion(model.assertion) if model.assertion else None,
+        signature=RequestSignature(**model.signature.model_dump(exclude={"source"})) if model.signature else None,
         renew_before=parse_duration(model.renew_before),
+        lifetime=parse_duration(model.lifetime),
+    )
+
+
+def _assertion(model: AssertionModel) -> Assertion:
+    return Assertion(
+        **model.model_dump(exclude={"source", "lifetime"}),
         lifetime=parse_duration(model.lifetime),
     )
 

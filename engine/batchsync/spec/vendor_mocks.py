@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 from batchsync.spec.vendor_spec import is_available, load_vendor, vendor_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from batchsync.core.connection import Connection
 
 
-def mock_sources(connections: Iterable[Connection]) -> list[str]:
-    """Return the vendors of connections, each once, with their folders: `NAME=FOLDER`.
+def mock_arguments(connections: Iterable[Connection]) -> list[str]:
+    """Return the arguments that make the mocks accounts of connections.
 
-    The folder describes a vendor without a mock of its own. One whose client is a Python package has only its name.
+    These are the vendors, each once, with their folders: `NAME=FOLDER`. The folder describes a vendor without a mock of
+    its own; one whose client is a Python package has only its name. Settings follow as `--setting NAME.KEY=VALUE`. One
+    in which connections of a vendor differ is left out: the mock then serves them all.
 
     Args:
         connections: The connections.
@@ -25,7 +27,17 @@ def mock_sources(connections: Iterable[Connection]) -> list[str]:
         UsageError: If a vendor does not exist.
         SpecError: If its files are invalid.
     """
-    return sorted({vendor_source(item.vendor) for item in connections})
+    accounts: dict[str, list[Mapping[str, str]]] = {}
+    for item in connections:
+        accounts.setdefault(vendor_source(item.vendor), []).append(item.settings)
+    settings = [
+        word
+        for source, chosen in sorted(accounts.items())
+        for name, value in sorted(chosen[0].items())
+        if all(other.get(name) == value for other in chosen)
+        for word in ("--setting", f"{source.partition('=')[0]}.{name}={value}")
+    ]
+    return [*sorted(accounts), *settings]
 
 
 def named_source(vendor: str) -> str:

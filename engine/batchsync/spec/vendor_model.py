@@ -11,7 +11,6 @@ from pydantic import AfterValidator, Field
 from batchsync.core.batch import Verdict
 from batchsync.core.policy import OnUnknownOutcome
 from batchsync.core.storage_location import is_host_pattern, is_storage_pattern
-from batchsync.core.vendor_calls import AuthKind
 from batchsync.core.vendor_rules import (
     ENVELOPE_PLACEHOLDERS,
     SPLICE,
@@ -24,6 +23,7 @@ from batchsync.core.vendor_rules import (
 )
 from batchsync.core.vendor_settings import Takes
 from batchsync.spec.record_spec import Model, Text
+from batchsync.spec.vendor_auth_models import AuthModel
 from batchsync.spec.vendor_call_models import (
     BatchCallModel,
     CallModel,
@@ -78,19 +78,6 @@ def _check_pattern(pattern: str) -> str:
 
 Host = Annotated[str, AfterValidator(_check_host)]
 StorageHost = Annotated[str, AfterValidator(_check_storage)]
-
-
-class AuthModel(Documented):
-    """Authentication of a connection. `base_url` is that of the token call, if it is not the one of the API."""
-
-    kind: AuthKind
-    base_url: Annotated[str, Field(pattern=BASE_URL)] | None = None
-    headers: dict[Text, Text] = Field(default_factory=dict)
-    user: str = ""
-    password: str = ""
-    token: CallModel | None = None
-    renew_before: Duration = "60s"
-    lifetime: Duration = "5m"
 
 
 class LimitsModel(Documented):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from batchsync.core.vendor_auth import CLAIM_PLACEHOLDERS, MOMENT_PLACEHOLDERS, RAW_BODY, REQUEST_PLACEHOLDERS
 from batchsync.core.vendor_calls import PLACEHOLDER, CallName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from batchsync.spec.vendor_auth_models import AuthModel
     from batchsync.spec.vendor_call_models import CallModel, DownloadModel
     from batchsync.spec.vendor_model import VendorModel
 
@@ -60,10 +62,7 @@ def _scopes(model: VendorModel) -> Iterator[Scope]:
     secrets = frozenset(f"credentials.{name}" for name in model.connection.credentials)
     auth, describe, params = model.connection.auth, model.describe, frozenset[str]()
     if auth is not None:
-        token = {"token"} if auth.token is not None else set()
-        yield "connection.auth.headers", auth.headers, secrets | token
-        if auth.token is not None:
-            yield "connection.auth.token", _dumped(auth.token), secrets
+        yield from _of_auth(auth, secrets)
     if describe is not None:
         params = frozenset(f"params.{name}" for name in describe.params)
         params |= {f"params.{describe.choice.param}"} if describe.choice else frozenset()
@@ -77,11 +76,28 @@ def _scopes(model: VendorModel) -> Iterator[Scope]:
     yield from _of_downloads(model, params)
 
 
+def _of_auth(auth: AuthModel, secrets: frozenset[str]) -> Iterator[Scope]:
+    """Yield path, value and known placeholders of each part of the authentication."""
+    at = "connection.auth"
+    sent = secrets | ({"token"} if auth.token is not None else set())
+    if auth.signature is not None:
+        signed = secrets | REQUEST_PLACEHOLDERS | MOMENT_PLACEHOLDERS
+        yield f"{at}.signature.text", auth.signature.text, signed | {RAW_BODY}
+        sent = signed | {"signature"}
+    yield f"{at}.headers", auth.headers, sent
+    if auth.assertion is not None:
+        for part in ("claims", "headers"):
+            yield f"{at}.assertion.{part}", getattr(auth.assertion, part), secrets | CLAIM_PLACEHOLDERS
+    if auth.token is not None:
+        known = secrets | ({"assertion"} if auth.assertion is not None else set())
+        yield f"{at}.token", _dumped(auth.token), known
+
+
 def _of_downloads(model: VendorModel, params: frozenset[str]) -> Iterator[Scope]:
     """Yield path, value and known placeholders of each call after the verdict."""
     if model.counts is not None:
         yield "counts", _dumped(model.counts), _ID | params
-    for at, download in _downloads(model):
+    for at, download in downloads_of(model):
         found = _ID | params
         for number, locate in enumerate(download.locate):
             place = f"{at}.locate.{number}" if len(download.locate) > 1 else f"{at}.locate"
@@ -90,8 +106,12 @@ def _of_downloads(model: VendorModel, params: frozenset[str]) -> Iterator[Scope]
         yield f"{at}.call", _dumped(download.call), found
 
 
-def _downloads(model: VendorModel) -> Iterator[tuple[str, DownloadModel]]:
-    """Yield path and model of each document that is downloaded."""
+def downloads_of(model: VendorModel) -> Iterator[tuple[str, DownloadModel]]:
+    """Yield path and model of each document that is downloaded.
+
+    Args:
+        model: A `vendor.yaml` of valid types.
+    """
     for number, download in enumerate(model.errors.downloads if model.errors else ()):
         yield f"errors.downloads.{number}", download
     for at, one in (("results", model.results), ("unprocessed", model.unprocessed)):

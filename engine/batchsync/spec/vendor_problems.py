@@ -34,6 +34,7 @@ POINTER = r"^(/[^/]*)*$"
 CALL_URL = r"^(/[!-~]*|\{(allocation\.url|found\.[a-z_]+)\})$"
 BASE_URL = r"^https://[a-z0-9.-]+$"
 SAVE_AS = r"^[a-z]+(\.[a-z]+)+$"
+PARAMETER = r"^[A-Za-z0-9_.$%\[\]-]*$"
 NAME = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 SETTING = r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$"
 _FORMS = {
@@ -42,6 +43,7 @@ _FORMS = {
     CALL_URL: "a path such as /v2/batches, or {allocation.url} or {found.NAME}",
     BASE_URL: "https:// and a host name without a path",
     SAVE_AS: "a lower-case file name, such as results.csv",
+    PARAMETER: "the name of a query parameter, encoded where needed",
     NAME: "lower-case letters and digits, with - between words",
     SETTING: "lower-case letters and digits, with _ between words",
 }

@@ -36,7 +36,10 @@ def _setting(name: str, model: SettingModel) -> Setting:
         name=name,
         title=model.title,
         takes=model.takes,
-        values=tuple(SettingValue(value=value, meaning=item.means) for value, item in model.values.items()),
+        values=tuple(
+            SettingValue(value=value, meaning=item.means, credentials=_credentials_of(item.changes))
+            for value, item in model.values.items()
+        ),
         default=model.default,
         record=model.record,
         needs=dict(model.needs),
@@ -44,6 +47,13 @@ def _setting(name: str, model: SettingModel) -> Setting:
         changed_records=frozenset(filter(None, records)),
         source=model.source,
     )
+
+
+def _credentials_of(changes: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the credentials of a connection that changes of a value list; empty if they list none."""
+    connection = changes.get("connection")
+    listed = connection.get("credentials") if isinstance(connection, dict) else None
+    return tuple(map(str, listed)) if isinstance(listed, list) else ()
 
 
 def effective(model: VendorModel, chosen: Mapping[str, str]) -> dict[str, str]:

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from batchsync.core.batch import Verdict
 from batchsync.core.policy import OnUnknownOutcome
-from batchsync.core.storage_location import host_matches
-from batchsync.core.vendor_calls import AuthKind, CallName
+from batchsync.core.vendor_calls import CallName
 from batchsync.core.vendor_rules import FileFormat, JoinedBy, Sends
 from batchsync.errors import SpecError, UsageError
 from batchsync.spec.models_connection import ConnectionModel
 from batchsync.spec.record_spec import model_of, read_model
+from batchsync.spec.vendor_auth_checks import check_auth
 from batchsync.spec.vendor_compile import PENDING_MEANINGS, compile_vendor
 from batchsync.spec.vendor_key_texts import describe_keys
 from batchsync.spec.vendor_model import VendorModel
+from batchsync.spec.vendor_page_checks import check_pages
 from batchsync.spec.vendor_placeholders import check_placeholders, placeholders_of
 from batchsync.spec.vendor_problems import problem
 from batchsync.spec.vendor_records import LazySchemas, LoosestSchemas
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.errors import Problem
-    from batchsync.spec.vendor_call_models import CallModel
+    from batchsync.spec.vendor_call_models import BatchCallModel, CallModel
 
 #: Calls that every vendor of the HTTP dialect needs, and what must be read from responses.
 _REQUIRED_CALLS = (CallName.UPLOAD, CallName.POLL)
@@ -239,7 +240,8 @@ def _check_semantics(model: VendorModel) -> Iterator[tuple[str, str]]:
         yield "target.non_identity_keys", "must all be in target.keys"
     yield from _check_modes(model)
     yield from _check_file(model)
-    yield from _check_credentials(model)
+    yield from check_auth(model)
+    yield from check_pages(model)
     yield from _check_calls(model)
     yield from check_settings(model, frozenset(ConnectionModel.model_fields))
 
@@ -285,12 +287,9 @@ def _check_calls(model: VendorModel) -> Iterator[tuple[str, str]]:
     at, upload = calls.get(CallName.UPLOAD, ("", None))
     if upload is not None and not upload.sends_file:
         yield at, "must send the file (sends_file)"
-    reads = [(*calls[name], needed) for name, needed in _READ.items() if name in calls]
-    if upload is not None and "allocation.url" in placeholders_of(upload.url):
-        reads += [(*calls[name], "url") for name in (CallName.ALLOCATE, CallName.FIND) if name in calls]
-    if upload is not None and CallName.ALLOCATE not in calls:
-        reads.append((at, upload, "id"))
-    for place, call, needed in reads:
+    if upload is not None and any(part.fields for part in upload.parts) and CallName.ALLOCATE not in calls:
+        yield f"{at}.parts", "has fields, which need allocate"
+    for place, call, needed in _needed_reads(calls):
         if needed not in call.read:
             yield f"{place}.read", f"must define where to read {needed}"
     yield from _check_unknown_outcomes(model, calls)
@@ -298,13 +297,32 @@ def _check_calls(model: VendorModel) -> Iterator[tuple[str, str]]:
         yield from _check_parts(place, call)
 
 
+def _needed_reads(calls: Mapping[CallName, tuple[str, BatchCallModel]]) -> Iterator[tuple[str, CallModel, str]]:
+    """Yield path, call and name of each value that must be read from an answer."""
+    for name, needed in _READ.items():
+        if name in calls:
+            yield (*calls[name], needed)
+    at, upload = calls.get(CallName.UPLOAD, ("", None))
+    if upload is None:
+        return
+    if CallName.ALLOCATE not in calls:
+        yield at, upload, "id"
+    grants = [calls[name] for name in (CallName.ALLOCATE, CallName.FIND) if name in calls]
+    if "allocation.url" in placeholders_of(upload.url):
+        yield from ((*item, "url") for item in grants)
+    if any(part.fields for part in upload.parts):
+        yield from ((*item, "fields") for item in grants)
+
+
 def _check_parts(at: str, call: CallModel) -> Iterator[tuple[str, str]]:
     """Yield path and message of each part of a multipart body that is not one thing, and of a body of two kinds."""
     if not call.parts:
         return
     for number, part in enumerate(call.parts):
-        if sum([part.json_body is not None, part.text is not None, part.file]) != 1:
-            yield f"{at}.parts.{number}", "must have one of json, text and file"
+        if sum([part.json_body is not None, part.text is not None, part.file, part.fields]) != 1:
+            yield f"{at}.parts.{number}", "must have one of json, text, file and fields"
+        if (part.name is None) != part.fields:
+            yield f"{at}.parts.{number}.name", "must be given, except for fields, which have names of their own"
     if not call.sends_file or sum(part.file for part in call.parts) != 1:
         yield f"{at}.parts", "must contain the file once, in a call that sends it (sends_file)"
     if call.json_body is not None or call.form is not None:
@@ -323,24 +341,3 @@ def _check_unknown_outcomes(model: VendorModel, calls: Collection[CallName]) -> 
     for name in (CallName.FIND, CallName.COMMIT):
         if not allocates and name in calls:
             yield "calls", f"has {name}, which needs allocate"
-
-
-def _check_credentials(model: VendorModel) -> Iterator[tuple[str, str]]:
-    """Yield path and message of missing or undefined credentials."""
-    auth, credentials = model.connection.auth, model.connection.credentials
-    if model.connection.account not in credentials:
-        yield "connection.account", "must be one of credentials"
-    if auth is None:
-        return
-    if auth.base_url is not None and not host_matches(
-        auth.base_url.removeprefix("https://"), model.connection.api_hosts
-    ):
-        yield "connection.auth.base_url", "must be one of api_hosts"
-    if auth.kind is AuthKind.BASIC:
-        for name in ("user", "password"):
-            if getattr(auth, name) not in credentials:
-                yield f"connection.auth.{name}", "must name one of credentials"
-    elif not auth.headers:
-        yield "connection.auth.headers", "must define the headers that carry the credentials"
-    if auth.kind is AuthKind.OAUTH2 and (auth.token is None or "token" not in auth.token.read):
-        yield "connection.auth.token", "must be a call that reads token"

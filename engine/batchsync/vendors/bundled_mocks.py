@@ -85,7 +85,7 @@ def bundled_mocks(
     The subprocess ends with this process, even if this one is killed: it watches its standard input.
 
     Args:
-        vendors: Vendors as `spec.mock_source` names them.
+        vendors: Arguments that name the vendors, as `spec.mock_arguments` returns them.
         folder: Folder for the state of the mocks, their log and their ready file; created if missing.
         clock: Time source for the start timeout.
         options: Further options of the mocks program, such as `--profile`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from batchsync.vendors.wire import Request, Response
 
 PlaceholderValues = dict[str, str | int | None]
+#: Fields of a signed form that permit an upload.
+_SIGNING_FIELD = re.compile(r"signature|credential|token|policy", re.IGNORECASE)
 
 
 class HttpVendor:
@@ -171,6 +174,8 @@ class HttpVendor:
         """
         if allocation.url is None and CallName.ALLOCATE in self._dialect.calls:
             raise AllocationExpiredError(f"allocation {allocation.id} has no upload URL any more")
+        signed = (value for name, value in allocation.fields.items() if _SIGNING_FIELD.search(name))
+        self._http.redactor.add(*signed)
         exchange = self.exchange(self._dialect.calls[CallName.UPLOAD], values(allocation=allocation, file=file), file)
         if ensure_ok(exchange) is ResponseClass.ABSENT:
             raise AllocationExpiredError(exchange.describe())
@@ -285,15 +290,22 @@ class HttpVendor:
         auth_headers: dict[str, str] = {}
         if call.endpoint is Endpoint.API:
             self._rate.wait()
-            auth_headers = self._auth.headers()
+            auth_headers = self._auth.headers(request)
         response = self._send_authenticated(request, auth_headers, into)
+        self._measure_clock(call, response)
         if may_reauthenticate(call, response) and auth_headers and self._auth.renew(auth_headers):
-            response = self._send_authenticated(request, self._auth.headers(), into)
+            response = self._send_authenticated(request, self._auth.headers(request), into)
+            self._measure_clock(call, response)
         redactor, now = self._http.redactor, self._clock.now()
-        if call.endpoint is Endpoint.API:
-            measured = response_parsing.clock_offset(response.headers, now)
-            self._clock_offset = self._clock_offset if measured is None else measured
         return Exchange(call=call, request=request, response=response, now=now, redactor=redactor)
+
+    def _measure_clock(self, call: Call, response: Response) -> None:
+        """Remember the difference of the clocks that an answer of the API tells."""
+        if call.endpoint is not Endpoint.API:
+            return
+        measured = response_parsing.clock_offset(response.headers, self._clock.now())
+        if measured is not None:
+            self._clock_offset = self._auth.clock_offset = measured
 
     def _send_authenticated(self, request: Request, auth_headers: Mapping[str, str], into: Path | None) -> Response:
         """Send a request with authentication headers; download the body to a path if there is one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import PurePath
@@ -19,7 +19,7 @@ from batchsync.ports import Empty, Finished, Running, Status
 from batchsync.vendors import response_parsing
 from batchsync.vendors.allowed_urls import redacted
 from batchsync.vendors.foreign_answers import is_foreign
-from batchsync.vendors.multipart import frame
+from batchsync.vendors.multipart import FIELD, frame
 from batchsync.vendors.redaction import Redactor
 from batchsync.vendors.response_class import classify_response, documented_class
 from batchsync.vendors.template import UnknownValueError, fill, fill_all, fill_path
@@ -28,7 +28,7 @@ from batchsync.vendors.wire import Request, Response
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from batchsync.core.vendor_calls import Call, Pages
+    from batchsync.core.vendor_calls import Call
 
 #: Maximum length of an allocation id, in characters.
 _ID_MAX = 255
@@ -97,6 +97,7 @@ def values(
         }
     if allocation:
         named |= {"allocation.id": allocation.id, "allocation.url": allocation.url}
+        named |= {f"{FIELD}{name}": value for name, value in allocation.fields.items()}
         params = params or allocation.params
     named |= {f"params.{name}": value for name, value in (params or {}).items()}
     named |= {f"target.{name}": value for name, value in (target or {}).items()}
@@ -154,13 +155,6 @@ def _absolute(call: Call, known: Mapping[str, str | int | None], base_url: str) 
     """Return a URL that the vendor returned; a path is one of the API."""
     url = str(fill(call.url, known))
     return urljoin(f"{base_url}/", url) if call.endpoint is Endpoint.API else url
-
-
-def page_call(call: Call, pages: Pages) -> Call:
-    """Return the call of the next page, whose position is the placeholder `found.next`."""
-    if not pages.param:
-        return replace(call, url="{found.next}")
-    return replace(call, url=f"{call.url}{'&' if '?' in call.url else '?'}{pages.param}={{found.next}}")
 
 
 def item_of(exchange: Exchange, known: Mapping[str, str | int | None]) -> Any:
@@ -272,10 +266,15 @@ def read_allocation(
         The allocation. It expires at the earlier of the time in the response and the time in the signed URL.
 
     Raises:
-        AmbiguousOutcomeError: If the response lacks the id, or the URL although it was `granted`.
+        AmbiguousOutcomeError: If the response lacks the id, or the URL or the fields although it was `granted`.
     """
     body = read(exchange)
     pointers = exchange.call.read
+    fields = response_parsing.texts(body, pointers.get("fields", ()))
+    if granted and "fields" in pointers and not fields:
+        raise AmbiguousOutcomeError(
+            f"{exchange.request_line}: HTTP {exchange.response.status}, and the response contains no fields of a form"
+        )
     allocation_id = read_id(exchange, idempotency_key)
     url = own_url or response_parsing.text(body, pointers.get("url", ()))
     if granted and url is None:
@@ -285,11 +284,12 @@ def read_allocation(
     expiries = (
         response_parsing.parse_datetime(response_parsing.text(body, pointers.get("expires_at", ()))),
         response_parsing.url_expiry(url),
+        response_parsing.policy_expiry(fields),
     )
     offset = response_parsing.clock_offset(exchange.response.headers, exchange.now) or timedelta(0)
     earliest = exchange.now + offset + ALLOCATION_RESERVE if granted else datetime.min.replace(tzinfo=UTC)
     known = [time for time in expiries if time is not None and time > earliest]
-    return Allocation(id=allocation_id, url=url, expires_at=min(known) - offset if known else None)
+    return Allocation(id=allocation_id, url=url, expires_at=min(known) - offset if known else None, fields=fields)
 
 
 def read_status(exchange: Exchange, vendor_statuses: Mapping[str, str], body: Any = None) -> Status:

@@ -20,7 +20,8 @@ from batchsync.errors import (
 from batchsync.ports import Downloads, Finished
 from batchsync.vendors import response_parsing
 from batchsync.vendors.bodies import write_atomic
-from batchsync.vendors.dialect import Exchange, ensure_ok, item_of, page_call, read, read_status, values
+from batchsync.vendors.dialect import Exchange, ensure_ok, item_of, read_status, values
+from batchsync.vendors.pages import PagedDocument
 from batchsync.vendors.row_counts import count_rows
 
 if TYPE_CHECKING:
@@ -209,23 +210,18 @@ class Documents:
 
     def _download_pages(self, call: Call, pages: Pages, known: PlaceholderValues, path: Path) -> Path | None:
         """Download all pages of a document, one per line; return the path, or None if the vendor has no document."""
-        first = self._exchange(call, known)
-        if ensure_ok(first) is ResponseClass.ABSENT or first.response.status == HTTPStatus.NO_CONTENT:
+        document = PagedDocument(self._exchange, call, pages, known)
+        if not document.exists:
             return None
 
         def lines() -> Iterator[bytes]:
-            size, page, seen = 0, read(first), set[str]()
-            while True:
+            size = 0
+            for page in document.pages():
                 line = json.dumps(page, separators=(",", ":")).encode() + b"\n"
                 size += len(line)
+                if size > self._dialect.limits.expanded_max:
+                    document.refuse_endless()
                 yield line
-                position = response_parsing.text(page, (pages.next,))
-                if position is None:
-                    return
-                if position in seen or size > self._dialect.limits.expanded_max:
-                    raise PermanentError(f"{first.request_line}: the pages of the document do not end")
-                seen.add(position)
-                page = read(exchange_ok(self._exchange, page_call(call, pages), {**known, "found.next": position}))
 
         write_atomic(path, lines())
         return path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from batchsync.core.vendor_calls import Endpoint
+from batchsync.core.vendor_calls import AnswerForm, Endpoint
 from batchsync.vendors import response_parsing
 
 if TYPE_CHECKING:
@@ -43,11 +43,23 @@ def is_refusal(call: Call, response: Response) -> bool:
 
 
 def is_page(call: Call, response: Response) -> bool:
-    """Return whether a success has a body that no vendor sends in this place: a page, or any text about an upload."""
+    """Return whether a success has a body that the vendor does not send in this place: it has another form.
+
+    A body that was saved as a document is not here, and judged by what reads it.
+    """
+    if response.saved:
+        return False
     if response_parsing.is_html(response.headers, response.body):
         return True
-    stores = call.sends_file and call.endpoint is Endpoint.STORAGE
-    return stores and bool(response.body.strip()) and not response_parsing.is_document(response.body)
+    is_empty = not response.body.strip()
+    match call.answer:
+        case AnswerForm.JSON:
+            # What is empty, or begins like JSON, is noticed where something is read of it.
+            return not is_empty and not response_parsing.is_json_like(response.body)
+        case AnswerForm.DOCUMENT:
+            return not is_empty and not response_parsing.is_document(response.body)
+        case _:
+            return False
 
 
 def is_temporary_refusal(response: Response) -> bool:

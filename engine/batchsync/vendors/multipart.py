@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from batchsync.vendors.template import fill, fill_all
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from batchsync.core.vendor_calls import Part
 
 _CHUNK = 64 * 1024
+#: Beginning of the names of the fields of an allocation, among the values of placeholders.
+FIELD = "allocation.fields/"
 
 
 def frame(parts: Sequence[Part], known: Mapping[str, str | int | None], file: BatchFile) -> tuple[str, bytes, bytes]:
@@ -30,7 +33,7 @@ def frame(parts: Sequence[Part], known: Mapping[str, str | int | None], file: Ba
     """
     boundary = f"batchsync-{file.digest[:40]}"
     before, after, is_after = b"", b"", False
-    for part in parts:
+    for part in _expanded(parts, known):
         content = _content(part, known)
         text = _head(part, known, boundary) + (content or b"")
         if is_after:
@@ -41,10 +44,26 @@ def frame(parts: Sequence[Part], known: Mapping[str, str | int | None], file: Ba
     return f"multipart/form-data; boundary={boundary}", before, after + f"\r\n--{boundary}--\r\n".encode()
 
 
+def _expanded(parts: Sequence[Part], known: Mapping[str, str | int | None]) -> Iterator[Part]:
+    """Yield the parts, with one of text for each field of the allocation in place of the part that stands for them.
+
+    The text of such a part is a placeholder: what the vendor gave is no template.
+    """
+    for part in parts:
+        if not part.fields:
+            yield part
+            continue
+        for name in known:
+            if name.startswith(FIELD):
+                yield replace(part, name=name.removeprefix(FIELD), text=name, fields=True)
+
+
 def _content(part: Part, known: Mapping[str, str | int | None]) -> bytes | None:
     """Return the content of a part; None for the file."""
     if part.json is not None:
         return json.dumps(fill_all(part.json, known), ensure_ascii=False, separators=(",", ":")).encode()
+    if part.fields:
+        return str(known[part.text or ""]).encode()
     return None if part.text is None else str(fill(part.text, known) or "").encode()
 
 

@@ -46,7 +46,7 @@ class ObservedVendor(HttpVendor):
         """
         request = build(Call(method="GET", url=probe.url), self._known, self._base_url)
         request = replace(request, headers={"Accept": "application/json"})
-        response = self._send_authenticated(request, self._auth.headers() if probe.authenticated else {}, None)
+        response = self._send_authenticated(request, self._auth.headers(request) if probe.authenticated else {}, None)
         if self._listener is not None:
             document, is_table = _content(response.body)
             self._listener(Observation(call=probe.url, status=response.status, document=document, is_table=is_table))

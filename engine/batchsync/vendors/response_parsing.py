@@ -5,6 +5,7 @@ Functions accept any input and return None, or an empty value, where they find n
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -140,6 +141,31 @@ def url_expiry(url: str | None) -> datetime | None:
         return None
 
 
+def texts(node: Any, pointers: tuple[str, ...]) -> dict[str, str]:
+    """Return the members of the object at the first pointer that leads to one, as texts; empty if there is none.
+
+    Members that are neither texts nor numbers, and names or texts with control characters, are left out.
+    """
+    found = next((item for item in (json_pointer(node, pointer) for pointer in pointers) if isinstance(item, dict)), {})
+    named = {str(name): text(found, (f"/{_escaped(str(name))}",)) for name in found}
+    return {name: value for name, value in named.items() if value is not None and not _CONTROL.search(name + value)}
+
+
+def _escaped(name: str) -> str:
+    """Return a name as a part of a JSON pointer."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def policy_expiry(fields: Mapping[str, str]) -> datetime | None:
+    """Return the expiry in the policy among signed fields (AWS and Google: base64 of JSON), or None."""
+    policy = next((value for name, value in fields.items() if name.lower() == "policy"), "")
+    try:
+        document = parse_json(base64.b64decode(policy, validate=True))
+    except (ValueError, UnreadableError):
+        return None
+    return parse_datetime(text(document, ("/expiration",)))
+
+
 def clock_offset(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     """Return how far the vendor's clock is ahead of ours, by the `Date` header; None if there is none.
 
@@ -225,6 +251,17 @@ def is_html(headers: Mapping[str, str], body: bytes) -> bool:
 def is_document(body: bytes) -> bool:
     """Return whether a body is a JSON object or list, or XML, by its first character."""
     return body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[", b"<")
+
+
+def is_json_like(body: bytes) -> bool:
+    """Return whether a body is JSON, or begins like an object or a list, as a damaged one does."""
+    if body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"["):
+        return True
+    try:
+        parse_json(body)
+    except UnreadableError:
+        return False
+    return True
 
 
 def is_api_error(body: bytes) -> bool:

@@ -48,13 +48,21 @@ def _count_csv(text: str, name: str) -> int:
 def _count_json(text: str, layout: ErrorLayout, name: str) -> int:
     if layout.format is LogFormat.JSONL:
         return sum(1 for line in text.splitlines() if line.strip())
-    try:
-        document: Any = json.loads(text)
-    except (ValueError, RecursionError):
-        document = NotImplemented
-    if document is NotImplemented:
+    documents = _documents(text)
+    if documents is None:
         raise AmbiguousOutcomeError(f"{name}: the row log is not JSON")
-    items = document
-    if layout.items:
-        items = json_pointer(document, layout.items if layout.items.startswith("/") else f"/{layout.items}")
-    return len(items) if isinstance(items, list) else 0
+    at = layout.items if layout.items.startswith("/") or not layout.items else f"/{layout.items}"
+    lists = (json_pointer(document, at) if at else document for document in documents)
+    return sum(len(items) for items in lists if isinstance(items, list))
+
+
+def _documents(text: str) -> list[Any] | None:
+    """Return the JSON document of a text, or its pages, one per line; None if it is neither."""
+    try:
+        return [json.loads(text)]
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return [json.loads(line) for line in text.splitlines() if line.strip()] or None
+    except (ValueError, RecursionError):
+        return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
 
     from batchsync.core.job import Job
     from batchsync.journal import Journal
+    from batchsync.observers.loop_health import LoopHealth
     from batchsync.report.masks import Mask
     from batchsync.report.why import WhyReport
     from batchsync.web.live import LiveEvents
@@ -71,7 +71,7 @@ class Reply:
 class Backend(Protocol):
     """The process that serves the page."""
 
-    health: Health
+    health: LoopHealth
     live: LiveEvents
 
     @property
@@ -98,29 +98,3 @@ class Backend(Protocol):
     def submit(self, order: Order) -> Future[Reply]:
         """Hand an order to the loop, which performs it in its next pass."""
         ...
-
-
-@dataclass(slots=True)
-class Health:
-    """Signs of life of the loop.
-
-    Attributes:
-        deadline: Time of a monotonic clock until which the loop gives another sign if it lives.
-        loaded: Whether the jobs were loaded.
-    """
-
-    deadline: float = 0.0
-    loaded: bool = False
-
-    def beat(self, within: float = 900.0) -> None:
-        """Note that the loop lives.
-
-        Args:
-            within: Seconds within which it gives the next sign.
-        """
-        self.deadline = time.monotonic() + within
-
-    @property
-    def alive(self) -> bool:
-        """Whether the loop gave its last sign of life in time."""
-        return time.monotonic() < self.deadline

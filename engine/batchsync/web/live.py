@@ -41,13 +41,8 @@ _END = b""
 class LiveEvents:
     """Observer that passes events on to the browsers that listen."""
 
-    def __init__(self, alive: Callable[[], None]) -> None:
-        """Begin without browsers.
-
-        Args:
-            alive: Called at each event, as a sign that the loop lives.
-        """
-        self._alive = alive
+    def __init__(self) -> None:
+        """Begin without browsers."""
         self._queues: set[asyncio.Queue[bytes]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         #: Why a job failed when it was last tried, by job.
@@ -57,7 +52,6 @@ class LiveEvents:
 
     def observe(self, event: RunEvent, at: datetime) -> None:
         """Tell all browsers, if the event changes what a page shows."""
-        self._alive()
         if isinstance(event, JobFinished):
             self.failures[event.job] = event.message
         if isinstance(event, JobsReloaded):

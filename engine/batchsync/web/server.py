@@ -94,7 +94,6 @@ class PageServer:
         listening = _listen(self.access.address.host, self.access.address.port)
         host, port = listening.getsockname()[:2]
         self.url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
-        self._backend.health.beat()
         config = uvicorn.Config(
             self._app,
             http="h11",
@@ -133,7 +132,7 @@ class PageServer:
 
     async def _healthz(self, _: Request) -> Response:
         """Answer whether the process lives and its loop turns."""
-        alive = self._backend.health.alive
+        alive = self._backend.health.is_healthy()
         status = HTTPStatus.OK if alive else HTTPStatus.SERVICE_UNAVAILABLE
         return PlainTextResponse("ok\n" if alive else "the loop does not turn\n", status)
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from batchsync_mocks import responses
+from batchsync_mocks.generic.keys import BadTokenError, claims_of, private_key
+from batchsync_mocks.generic.signed_requests import is_signed
 from batchsync_mocks.generic.templates import MismatchError, capture, capture_text, names_of
 
 if TYPE_CHECKING:
@@ -16,13 +18,24 @@ if TYPE_CHECKING:
 
     from werkzeug.wrappers import Request
 
-    from batchsync_mocks.generic.spec import Auth, Call
+    from batchsync_mocks.generic.spec import Auth, Spec
     from batchsync_mocks.vendor_state import VendorState
 
+#: Seconds that the clocks of client and vendor may differ.
+_CLOCK_SKEW = 180
 
-def credentials_of(vendor: str, names: tuple[str, ...]) -> dict[str, str]:
-    """Return the credentials that the mock of a vendor accepts."""
-    return {name: f"not-a-real-{name.replace('_', '-')}-of-the-{vendor}-mock" for name in names}
+
+def credentials_of(spec: Spec) -> dict[str, str]:
+    """Return the credentials that the mock of a vendor accepts. One that signs assertions is a private key."""
+    found = {name: f"not-a-real-{name.replace('_', '-')}-of-the-{spec.name}-mock" for name in spec.credentials}
+    auth = spec.auth
+    if auth is not None and auth.assertion is not None:
+        found[auth.assertion["key"]] = private_key(auth.assertion.get("algorithm", "RS256"))
+    if auth is not None and auth.signature is not None:
+        text, form = found[auth.signature["key"]].encode(), auth.signature.get("key_form", "text")
+        written = {"hex": text.hex(), "base64": base64.b64encode(text).decode()}
+        found[auth.signature["key"]] = written.get(form, text.decode())
+    return found
 
 
 def is_authorized(
@@ -39,6 +52,8 @@ def is_authorized(
     """
     if auth is None:
         return True
+    if auth.signature is not None:
+        return is_signed(request, auth, credentials, now)
     if auth.kind == "basic":
         pair = f"{credentials[auth.user]}:{credentials[auth.password]}".encode()
         return _same(request.headers.get("Authorization", ""), f"Basic {base64.b64encode(pair).decode()}")
@@ -51,18 +66,21 @@ def is_authorized(
     return _are_valid(captured, credentials) and ("token" not in captured or _is_token(captured["token"], state, now))
 
 
-def may_have_token(request: Request, call: Call, credentials: Mapping[str, str]) -> bool | None:
+def may_have_token(request: Request, auth: Auth, credentials: Mapping[str, str], now: float) -> bool | None:
     """Return whether a token call has the accepted credentials; None if its body is another one.
 
     Args:
         request: The request.
-        call: The token call.
+        auth: How clients authenticate: with a token call.
         credentials: The accepted credentials.
+        now: Epoch seconds.
 
     Raises:
         BadBodyError: If the body has more than 1 MiB.
     """
-    body = responses.read_body(request)
+    call, body = auth.token, responses.read_body(request)
+    if call is None:
+        return None
     try:
         captured = capture(call.json, json.loads(body)) if call.json is not None else {}
         form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
@@ -71,7 +89,25 @@ def may_have_token(request: Request, call: Call, credentials: Mapping[str, str])
             captured |= capture_text(template, request.headers.get(name, "")) if names_of(template) else {}
     except (MismatchError, ValueError, RecursionError):
         return None
+    if auth.assertion is not None and not _is_assertion(str(captured.get("assertion", "")), auth, credentials, now):
+        return False
     return _are_valid(captured, credentials)
+
+
+def _is_assertion(token: str, auth: Auth, credentials: Mapping[str, str], now: float) -> bool:
+    """Return whether a JSON Web Token has the claims of the vendor spec, is signed by the key, and is valid now."""
+    rules = auth.assertion or {}
+    try:
+        header, claims = claims_of(token, rules.get("algorithm", "RS256"))
+        captured = capture(rules["claims"], claims) | capture(rules.get("headers") or {}, header)
+    except (BadTokenError, MismatchError):
+        return False
+    known = {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
+    is_number = all(isinstance(value, int) and not isinstance(value, bool) for value in known.values())
+    if not is_number or "exp" not in known or known["exp"] <= now - _CLOCK_SKEW:
+        return False
+    begins = max(known.get("nbf", 0), known.get("iat", 0))
+    return begins <= now + _CLOCK_SKEW and _are_valid(captured, credentials)
 
 
 def token(state: VendorState, now: float, lifetime: int) -> str:

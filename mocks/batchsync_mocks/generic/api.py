@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -9,7 +10,7 @@ from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.wrappers import Response
 
 from batchsync_mocks import responses, signing
-from batchsync_mocks.generic import access, answers, links, logs, phases, routes
+from batchsync_mocks.generic import access, answers, forms, links, logs, phases, routes
 from batchsync_mocks.generic.delivery import Delivery
 from batchsync_mocks.generic.templates import put
 from batchsync_mocks.vendor import STORAGE
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from batchsync_mocks.batches import Batch
     from batchsync_mocks.clock import Clock
     from batchsync_mocks.generic.routes import Match
-    from batchsync_mocks.generic.spec import Call, Download
+    from batchsync_mocks.generic.spec import Auth, Call, Download
     from batchsync_mocks.generic.switches import GenericSwitches
     from batchsync_mocks.vendor_state import VendorState
 
@@ -82,7 +83,7 @@ class GenericVendor(Delivery):
             return self._storage(request)
         auth = self.spec.auth
         if auth is not None and auth.token is not None and self._is_token_request(request):
-            return self._token(request, auth.token)
+            return self._token(request, auth, auth.token)
         if request.path.startswith(f"{links.LINKS}/"):
             return self._api_link(request)
         match = self._routes.match(request) if self._is_authorized(request) else self._open_match(request)
@@ -113,9 +114,9 @@ class GenericVendor(Delivery):
         token = self.spec.auth.token if self.spec.auth else None
         return token is not None and (request.method, request.path) == (token.method, token.url.partition("?")[0])
 
-    def _token(self, request: Request, call: Call) -> Response:
+    def _token(self, request: Request, auth: Auth, call: Call) -> Response:
         """Respond to the token call."""
-        match access.may_have_token(request, call, self.credentials):
+        match access.may_have_token(request, auth, self.credentials, self.clock.now()):
             case None:
                 return answers.refusal(self.spec, call, 400, "The body is not that of a token request")
             case False:
@@ -229,13 +230,11 @@ class GenericVendor(Delivery):
         if not self._has_logs(batch):
             self.on_polled(batch)
             return answers.refused_as(self.spec, download.call, ("absent",), 404, "The batch has no such document yet")
-        size = self.switches.page_size if download.next_page else None
-        asked = request.args.get(download.cursor or links.PAGE, "")
-        number = int(asked) if size is not None and asked.isascii() and asked.isdigit() else 0
+        skip, size, following = links.page_of(request, download.pages, self.switches.page_size)
         form = logs.Form(
-            skip=number * (size or 0),
+            skip=skip,
             page_size=size,
-            next_page=str(number + 1) if download.cursor else links.next_page(request, number + 1),
+            next_page=following,
             columns=self._values.further_columns(download),
             document=answers.document_of(self.spec, download.call, {"allocation.id": self.id_of(batch)}),
         )
@@ -249,6 +248,8 @@ class GenericVendor(Delivery):
         """Respond to a request to a signed URL."""
         call, batch_id = self._link(request, STORAGE)
         now = self.clock.now()
+        if forms.has_fields(call):
+            return self._form(request, call, batch_id)
         refusal = links.refusal(request, self.state, now)
         if refusal is not None and refusal.message == "Request has expired":
             refusal = links.expired(call, float(request.args["Expires"]), now)
@@ -261,12 +262,28 @@ class GenericVendor(Delivery):
             return self.noted(batch_id, self.receive_upload(request, batch_id, content_md5=content_md5))
         return self._linked_answer(request, call, batch_id)
 
+    def _form(self, request: Request, call: Call, batch_id: str) -> Response:
+        """Respond to an upload by a form with signed fields."""
+        now = self.clock.now()
+        refusal = forms.refusal(request, self.state, now)
+        if refusal is not None and "expired" in refusal.message and call.rule("expired"):
+            refusal = links.expired(call, now, now)
+        if refusal is not None:
+            return self.noted(batch_id, responses.storage_error(refusal))
+        forms.unpack(request, call)
+        response = self.noted(batch_id, self.receive_upload(request, batch_id))
+        if response.status_code == HTTPStatus.OK:
+            # The documented answer of S3, unless a field asks for another one.
+            response.status_code = HTTPStatus.NO_CONTENT
+        return response
+
     def _api_link(self, request: Request) -> Response:
         """Respond to a request to a URL of the API that an answer contained."""
         call, batch_id = self._link(request, links.LINKS)
         if not self._is_authorized(request):
             return self.unauthorized()
         if call.sends_file:
+            forms.unpack(request, call)
             return self.receive_answered(request, call, batch_id)
         return self._linked_answer(request, call, batch_id)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchsync_mocks import signing
 from batchsync_mocks.batches import Batch
-from batchsync_mocks.generic import answers, phases
+from batchsync_mocks.generic import answers, forms, phases
 from batchsync_mocks.generic.processing import BatchProcessor
 from batchsync_mocks.generic.read_values import ReadValues
 from batchsync_mocks.generic.templates import names_of
@@ -74,6 +74,7 @@ class Delivery(BatchProcessor):
     def upload(self, request: Request, match: Match) -> Response:
         """Return the answer to an upload to the API; without an allocate call, it creates the batch."""
         call = match.route.call
+        captured = {**match.captured, **forms.unpack(request, call)}
         with self.state.lock:
             self.process_due()
             if "allocate" in self.spec.calls:
@@ -83,7 +84,7 @@ class Delivery(BatchProcessor):
                 used = next((b for b in self.state.batches.all() if key and b.reference == key), None)
                 if used is not None and any(rule.status == HTTPStatus.CONFLICT for rule in call.responses):
                     return answers.refusal(self.spec, call, HTTPStatus.CONFLICT, "A batch with this reference exists")
-                batch = self._new_batch(key, match.captured, has_id="id" in call.read)
+                batch = self._new_batch(key, captured, has_id="id" in call.read)
         if batch is None:
             return answers.refused_as(self.spec, call, ("absent",), 404, "No such batch")
         return self.receive_answered(request, call, batch.id)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hmac
 import re
-from typing import TYPE_CHECKING
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 from batchsync_mocks import datetimes, responses, signing
+from batchsync_mocks.generic import forms
 from batchsync_mocks.signing import Refusal
 from batchsync_mocks.vendor import STORAGE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from werkzeug.wrappers import Request
 
     from batchsync_mocks.batches import Batch
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 LINKS = "/_links"
 #: Parameter of the URLs of further pages.
 PAGE = "mock-page"
+#: More rows than a document has.
+_ALL = 1 << 40
 
 
 def url(request: Request, call: Call, batch: Batch, state: VendorState, *, expires: int) -> str:
@@ -34,11 +39,15 @@ def url(request: Request, call: Call, batch: Batch, state: VendorState, *, expir
         state: State of the vendor; its secret signs.
         expires: End of validity of a URL of the storage, in epoch seconds.
     """
-    path = f"{STORAGE if call.storage else LINKS}/{quote(call.name)}/{batch.id}"
+    path = path_of(call, batch)
     base = f"{responses.origin_of(request)}{path}"
-    return (
-        f"{base}?Expires={expires}&Signature={_signature(state, call.method, path, expires)}" if call.storage else base
-    )
+    is_signed = call.storage and not forms.has_fields(call)
+    return f"{base}?Expires={expires}&Signature={_signature(state, call.method, path, expires)}" if is_signed else base
+
+
+def path_of(call: Call, batch: Batch) -> str:
+    """Return the path of a call whose URL is read from an answer."""
+    return f"{STORAGE if call.storage else LINKS}/{quote(call.name)}/{batch.id}"
 
 
 def refusal(request: Request, state: VendorState, now: float) -> Refusal | None:
@@ -60,6 +69,34 @@ def refusal(request: Request, state: VendorState, now: float) -> Refusal | None:
     if not hmac.compare_digest(expected.encode(), request.args.get("Signature", "").encode()):
         return signing.mismatch()
     return expired(None, int(expires), now) if now >= int(expires) else None
+
+
+def page_of(request: Request, pages: Mapping[str, Any], at_most: int | None) -> tuple[int, int | None, str]:
+    """Return the rows before the page that a request asks for, the rows in it at most, and the name of the next page.
+
+    Args:
+        request: The request.
+        pages: How pages are asked for; empty for a document without pages.
+        at_most: Greatest number of rows in a page; None: no limit.
+    """
+    by_number = pages.get("offset") or pages.get("page")
+    asked = _number(request, str(by_number or pages.get("param") or PAGE))
+    if not by_number:
+        size = at_most if pages else None
+        number = asked or 0 if size is not None else 0
+        following = str(number + 1) if pages.get("param") else next_page(request, number + 1)
+        return number * (size or 0), size, following
+    limit = _number(request, str(pages.get("limit") or ""))
+    sizes = [size for size in (limit, at_most) if size]
+    position = max((asked or 0) - int(pages.get("first", 0)), 0)
+    size = min(sizes, default=None)
+    return (position if pages.get("offset") else position * (size or _ALL)), size, ""
+
+
+def _number(request: Request, name: str) -> int | None:
+    """Return the number in a query parameter; None if there is none."""
+    text = request.args.get(unquote(name), "")
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def next_page(request: Request, number: int) -> str:

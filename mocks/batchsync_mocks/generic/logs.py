@@ -37,7 +37,7 @@ class Form:
         document: The JSON document of an exchange; None: there is none.
         skip: Number of rows on the pages before this one of a row log in JSON.
         page_size: Maximum number of rows on the page; None: the log has no pages.
-        next_page: URL of the next page, or its cursor.
+        next_page: URL of the next page, or its cursor; pages by number have none.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -70,9 +70,11 @@ def content(download: Download, spec: Spec, upload: Path, outcome_file: Path, fo
         return _table(spec, *_csv_log(spec, columns, logged))
     page = logged if form.page_size is None else logged[form.skip : form.skip + form.page_size]
     document = form.document
-    if download.next_page:
+    if download.pages.get("next"):
         is_last = form.skip + len(page) >= len(logged)
-        document = put(document, download.next_page, None if is_last else form.next_page)
+        document = put(document, download.pages["next"], None if is_last else form.next_page)
+    if download.pages.get("total"):
+        document = put(document, download.pages["total"], len(logged))
     return _json_log(spec, page, document)
 
 

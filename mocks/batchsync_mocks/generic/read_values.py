@@ -7,7 +7,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from batchsync_mocks import datetimes
-from batchsync_mocks.generic import answers, links
+from batchsync_mocks.generic import answers, forms, links
 from batchsync_mocks.generic.templates import fill, whole_placeholder
 
 if TYPE_CHECKING:
@@ -47,6 +47,9 @@ class ReadValues:
                 "id": batch.details["ids"][-1],
                 "url": links.url(request, upload, batch, self._state, expires=expires) if is_linked else None,
                 "expires_at": datetimes.format_millis(expires) if is_linked else None,
+                "fields": forms.signed_fields(self._state, links.path_of(upload, batch), expires=expires)
+                if is_linked
+                else None,
             }
             return {name: values[name] for name in call.read if name in values}
         if call.name in self._spec.calls:

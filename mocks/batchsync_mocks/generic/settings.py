@@ -1,7 +1,7 @@
-"""Settings of a `vendor.yaml`, by which accounts of a vendor differ: the mock is one of all of them.
+"""Settings of a `vendor.yaml`, by which accounts of a vendor differ: the mock is one of all that its start leaves open.
 
-It is not known which settings a client has chosen: the calls of every account are served, and a record is accepted that
-any account accepts.
+Of a setting that is not given, the calls of every account are served, and a record is accepted that any account
+accepts.
 """
 
 from __future__ import annotations
@@ -13,6 +13,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _RECORDS = "records"
+
+
+def with_chosen(document: Mapping[str, Any], chosen: Mapping[str, str]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return the vendor spec of accounts that choose some values, without these settings, and the changes of records.
+
+    Args:
+        document: The vendor spec.
+        chosen: Values by setting. A setting that takes no listed value is left open.
+    """
+    result, records, declared = dict(document), dict[str, Any](), dict(document.get("settings") or {})
+    for name, value in chosen.items():
+        listed = (declared.get(name) or {}).get("values") or {}
+        if value in listed:
+            del declared[name]
+            changes = listed[value].get("changes") or {}
+            result = _merged(result, {part: change for part, change in changes.items() if part != _RECORDS})
+            records = _merged(records, changes.get(_RECORDS) or {}, keep_null=True)
+    return {**result, "settings": declared}, records
 
 
 def with_defaults(document: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -33,14 +51,16 @@ def all_calls(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def schemas(
-    written: Mapping[str, Mapping[str, Any]], declared: Mapping[str, Any]
+    written: Mapping[str, Mapping[str, Any]], declared: Mapping[str, Any], records: Mapping[str, Any]
 ) -> dict[str, Sequence[Mapping[str, Any]]]:
     """Return record schemas by name: each as it is written, and as each value of a setting changes it.
 
     Args:
         written: The record schemas as their files state them.
-        declared: The settings of the vendor.
+        declared: The settings of the vendor that are open.
+        records: Changes of the values of the others, by record schema.
     """
+    written = {name: _merged(schema, records.get(name) or {}) for name, schema in written.items()}
     found: dict[str, list[Mapping[str, Any]]] = {name: [schema] for name, schema in written.items()}
     for change in _changes({"settings": declared}):
         for name, part in (change.get(_RECORDS) or {}).items():
@@ -64,15 +84,21 @@ def _changes(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield value.get("changes") or {}
 
 
-def _merged(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return content with changes: mappings are merged key by key, null removes a key, `calls` are merged by name."""
+def _merged(content: Mapping[str, Any], changes: Mapping[str, Any], *, keep_null: bool = False) -> dict[str, Any]:
+    """Return content with changes: mappings are merged key by key, null removes a key, `calls` are merged by name.
+
+    Args:
+        content: The content.
+        changes: The changes.
+        keep_null: Whether a null stays, to remove a key later.
+    """
     result = dict(content)
     for name, change in changes.items():
         present = result.get(name)
-        if change is None:
+        if change is None and not keep_null:
             result.pop(name, None)
         elif isinstance(change, Mapping):
-            result[name] = _merged(present if isinstance(present, Mapping) else {}, change)
+            result[name] = _merged(present if isinstance(present, Mapping) else {}, change, keep_null=keep_null)
         elif name == "calls" and isinstance(present, list):
             by_name = {item["call"]: item for item in change}
             kept = [_merged(item, by_name.pop(item["call"], {})) for item in present]

@@ -55,6 +55,7 @@ class Call:
     responses: tuple[ResponseRule, ...] = ()
     read: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     item: ListItem | None = None
+    parts: Sequence[Mapping[str, Any]] = ()
 
     def rule(self, *meanings: str) -> ResponseRule | None:
         """Return the first rule with one of the meanings, or None."""
@@ -63,29 +64,32 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Auth:
-    """How a client authenticates: `basic`, `header` or `oauth2_client_credentials`."""
+    """How a client authenticates: `basic`, `header`, `oauth2_client_credentials` or `hmac`.
+
+    `assertion` and `signature` are these blocks of the vendor spec; None without them.
+    """
 
     kind: str
     headers: Mapping[str, str]
     user: str = ""
     password: str = ""
     token: Call | None = None
+    assertion: Mapping[str, Any] | None = None
+    signature: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
     """A document about the rows of a batch: `kind` is errors, results or unprocessed.
 
-    `next_page` is the pointer to the URL of the next page, or to its cursor, which is sent as `cursor`; empty without
-    pages.
+    `pages` says how further pages are asked for; empty without pages.
     """
 
     kind: str
     save_as: str
     call: Call
     locate: tuple[Call, ...] = ()
-    next_page: str = ""
-    cursor: str = ""
+    pages: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,24 +186,29 @@ class Spec:
         return found
 
 
-def read_spec(folder: Path) -> Spec:
+def read_spec(folder: Path, chosen: Mapping[str, str] | None = None) -> Spec:
     """Return the vendor of a folder.
+
+    Args:
+        folder: The folder.
+        chosen: Values of settings of the account; the others are open.
 
     Raises:
         ValueError: If it contains no `vendor.yaml`, or one that is incomplete.
     """
     document = _mapping(_yaml(folder / "vendor.yaml"), folder)
     try:
+        document, records = settings.with_chosen(document, chosen or {})
         others = [_call(item["call"], item) for item in settings.all_calls(document)]
-        return _spec(settings.with_defaults(document), folder, others)
+        return _spec(settings.with_defaults(document), folder, others, records)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         reason = f"lacks {error}" if isinstance(error, KeyError) else "is incomplete"
         msg = f"{folder / 'vendor.yaml'} {reason}; check it with `batchsync vendors {folder}`."
         raise ValueError(msg) from None
 
 
-def _spec(document: Mapping[str, Any], folder: Path, other_calls: Sequence[Call]) -> Spec:
-    """Return the vendor that a `vendor.yaml` with the default values of its settings describes."""
+def _spec(document: Mapping[str, Any], folder: Path, other_calls: Sequence[Call], records: Mapping[str, Any]) -> Spec:
+    """Return the vendor that a `vendor.yaml` with the default values of its open settings describes."""
     connection, log, file, policy = (document[name] for name in ("connection", "row_log", "file", "policy"))
     describe, errors, results = (document.get(name) or {} for name in ("describe", "errors", "results"))
     choice = describe.get("choice")
@@ -241,7 +250,7 @@ def _spec(document: Mapping[str, Any], folder: Path, other_calls: Sequence[Call]
         statuses=statuses,
         modes=document["modes"]["sends"],
         params=describe.get("params") or {},
-        schemas=_schemas(folder / "records", document.get("settings") or {}),
+        schemas=_schemas(folder / "records", document.get("settings") or {}, records),
         default_schema=document["target"].get("default_schema") or "",
         repeatable=frozenset(call for call in ("allocate", "commit") if policy.get(f"{call}_repeatable")),
         exchanges=_exchanges(folder / "exchanges"),
@@ -256,6 +265,8 @@ def _auth(auth: Mapping[str, Any]) -> Auth:
         user=auth.get("user", ""),
         password=auth.get("password", ""),
         token=_call("connection.auth.token", auth["token"]) if auth.get("token") else None,
+        assertion=auth.get("assertion"),
+        signature=auth.get("signature"),
     )
 
 
@@ -285,14 +296,12 @@ def _download(at: str, kind: str, item: Mapping[str, Any]) -> Download:
     located = [
         _call(f"{at}.locate.{n}", call) for n, call in enumerate(locate if isinstance(locate, list) else [locate])
     ]
-    pages = item.get("pages") or {}
     return Download(
         kind=kind,
         save_as=item["save_as"],
         call=_call(f"{at}.call", item["call"]),
         locate=tuple(located),
-        next_page=pages.get("next", ""),
-        cursor=pages.get("param", ""),
+        pages=item.get("pages") or {},
     )
 
 
@@ -314,13 +323,16 @@ def _call(name: str, call: Mapping[str, Any]) -> Call:
         ),
         read={name: tuple(pointers) for name, pointers in (call.get("read") or {}).items()},
         item=ListItem(items=item["items"], at=item["at"], equals=item["equals"]) if item else None,
+        parts=call.get("parts") or (),
     )
 
 
-def _schemas(folder: Path, declared: Mapping[str, Any]) -> dict[str, Sequence[Mapping[str, Any]]]:
+def _schemas(
+    folder: Path, declared: Mapping[str, Any], records: Mapping[str, Any]
+) -> dict[str, Sequence[Mapping[str, Any]]]:
     """Return the record schemas of a folder by name, each in all forms that accounts of the vendor may have."""
     files = sorted(folder.glob("*.yaml")) if folder.is_dir() else []
-    return settings.schemas({file.stem: _mapping(_yaml(file), file) for file in files}, declared)
+    return settings.schemas({file.stem: _mapping(_yaml(file), file) for file in files}, declared, records)
 
 
 def _exchanges(folder: Path) -> dict[str, tuple[Mapping[str, Any], ...]]:

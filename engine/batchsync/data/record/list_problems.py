@@ -1,4 +1,4 @@
-"""Problems of a suppression list that does not have the column of values that its job names."""
+"""Column of values of a suppression list, and the problems of a list that does not have it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from batchsync.errors import Problem
 
 
+def list_column(suppress: Suppress) -> str:
+    """Return the name of the column of a list that has its values."""
+    key = suppress.source.key
+    return key[0] if isinstance(key, tuple) else ""
+
+
 def list_problems(suppress: Suppress, schema: Mapping[str, pl.DataType]) -> tuple[Problem, ...]:
     """Return the problem of the column of a list, if there is one.
 
@@ -28,7 +34,7 @@ def list_problems(suppress: Suppress, schema: Mapping[str, pl.DataType]) -> tupl
     Returns:
         No problem, or one: the list has no such column, or it holds lists or objects.
     """
-    column = suppress.listed
+    column = list_column(suppress)
     if column not in schema:
         message = f"suppress.key: {suppress.source.path} has no column {column!r}"
         return (problem("unknown_column", message, suppress.place, closest(column, tuple(schema))),)
