@@ -22,7 +22,8 @@ WHEEL_ARGS ?=
 PYTHON ?= $(shell tools/find-python.sh)
 
 PIP := -m pip --disable-pip-version-check
-INSTALL := $(PIP) install -qq --no-input --require-hashes --only-binary=:all:
+# Modules are compiled when they are first imported: most of those of the packages never are.
+INSTALL := $(PIP) install -qq --no-input --no-compile --require-hashes --only-binary=:all:
 PAGES := README.md $(wildcard docs/*.md docs/*/*.md)
 
 help: ## List the targets
