@@ -33,10 +33,10 @@ NEXT_COMMAND = "run the same command to continue, or `batchsync resume` to finis
 class Interrupted(BaseException):
     """The process was asked to end. Everything that must be journaled is."""
 
-    def __init__(self, exit_code: ExitCode) -> None:
-        """Store the exit code."""
+    def __init__(self, exit_code: ExitCode, notice: str = SIGNAL_NOTICE, hint: str = NEXT_COMMAND) -> None:
+        """Store the exit code, what is printed, and the next command."""
         super().__init__(exit_code)
-        self.exit_code = exit_code
+        self.exit_code, self.notice, self.hint = exit_code, notice, hint
 
 
 class TimeLimitReached(BaseException):
@@ -57,6 +57,8 @@ class Interrupts:
         self._grace_expired = False
         self._sleep_event = threading.Event()
         self._resting = self._woken = False
+        #: What is printed after a signal, and the next command, where a command leaves something else than its state.
+        self.notice, self.hint = SIGNAL_NOTICE, NEXT_COMMAND
 
     def install(self) -> None:
         """Install the signal handlers of this process. Main thread only."""
@@ -66,7 +68,7 @@ class Interrupts:
         read_fd, write_fd = os.pipe()
         os.set_blocking(write_fd, False)
         signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
-        threading.Thread(target=_watch_signals, args=(read_fd,), name="batchsync-interrupts", daemon=True).start()
+        threading.Thread(target=self._watch_signals, args=(read_fd,), name="batchsync-interrupts", daemon=True).start()
 
     @contextmanager
     def time_limit(self, limit: timedelta | None) -> Iterator[None]:
@@ -111,7 +113,7 @@ class Interrupts:
         if self._exit_code is not None:
             # Python removes its handlers at exit: an alarm would then kill the process without a message.
             signal.setitimer(signal.ITIMER_REAL, 0)
-            raise Interrupted(self._exit_code)
+            raise Interrupted(self._exit_code, self.notice, self.hint)
         if self._limit_reached:
             self._limited = self._limit_reached = self._grace_expired = False
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -156,21 +158,20 @@ class Interrupts:
             self._grace_expired = True
             self.check()
 
+    def _watch_signals(self, read_fd: int) -> None:
+        """Exit the process `END_GRACE` seconds after the first signal, or at the second.
 
-def _watch_signals(read_fd: int) -> None:
-    """Exit the process `END_GRACE` seconds after the first signal, or at the second.
-
-    Python runs a handler between two instructions of the main thread, which may be in native code for long. The system
-    writes the number of each signal into this pipe at once.
-    """
-    code = _read_exit_code(read_fd)
-    readable = select.select([read_fd], [], [], END_GRACE)[0]
-    while readable and os.read(read_fd, 1)[0] not in _EXIT_CODES:
-        readable = select.select([read_fd], [], [], END_GRACE - CALL_GRACE)[0]
-    if not readable:
-        with suppress(OSError):
-            os.write(2, f"error: {SIGNAL_NOTICE}\nnext: {NEXT_COMMAND}\n".encode())
-    os._exit(code)
+        Python runs a handler between two instructions of the main thread, which may be in native code for long. The
+        system writes the number of each signal into this pipe at once.
+        """
+        code = _read_exit_code(read_fd)
+        readable = select.select([read_fd], [], [], END_GRACE)[0]
+        while readable and os.read(read_fd, 1)[0] not in _EXIT_CODES:
+            readable = select.select([read_fd], [], [], END_GRACE - CALL_GRACE)[0]
+        if not readable:
+            with suppress(OSError):
+                os.write(2, f"error: {self.notice}\nnext: {self.hint}\n".encode())
+        os._exit(code)
 
 
 def _read_exit_code(read_fd: int) -> ExitCode:

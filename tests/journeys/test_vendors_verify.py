@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -150,3 +152,21 @@ def test_batch_that_is_not_finished_in_time_is_left_with_what_was_seen(deploymen
     )
     assert "| confirmed | create |" in report
     assert "| not seen | results |" in report
+
+
+def test_interrupted_command_says_what_is_left_and_names_no_state(deployment: Deployment) -> None:
+    later = ("--target", "scheduledDate=2099-01-01T00:00:00Z")
+    (deployment.folder / "rows.csv").write_text(VEHICLES, encoding="utf-8")
+    # It waits in real time, so that it is interrupted while the vendor works.
+    environ = deployment.environ() | {"BATCHSYNC_SKIP_POLL_WAIT": "0"}
+    command = deployment.command("vendors", "verify", "motorweb", "--rows", "rows.csv", "--yes", "--quiet", *later)
+    process = subprocess.Popen(command, cwd=deployment.folder, env=environ, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not any(item["uploads"] for item in deployment.mocks.batches(BDP)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, shown = process.communicate(timeout=60)
+    assert process.returncode == 130, shown
+    assert "error: interrupted; a test batch that was sent stays with the vendor" in shown
+    assert "next: `batchsync vendors verify motorweb` sends another one" in shown
+    assert "state saved" not in shown

@@ -109,9 +109,10 @@ def _to_failure(error: BaseException, session: Session) -> tuple[int, Failure]: 
             code = "stale_plan" if isinstance(error, StalePlanError) else _CODES[error.exit_code]
             return error.exit_code, Failure(code=code, message=error.message, hint=error.hint, name=error.name)
         case Interrupted():
-            return error.exit_code, _interrupted(error.exit_code)
+            return error.exit_code, Failure(code=_CODES[error.exit_code], message=error.notice, hint=error.hint)
         case KeyboardInterrupt() | click.Abort():
-            return ExitCode.INTERRUPTED, _interrupted(ExitCode.INTERRUPTED)
+            failure = Failure(code=_CODES[ExitCode.INTERRUPTED], message=SIGNAL_NOTICE, hint=NEXT_COMMAND)
+            return ExitCode.INTERRUPTED, failure
         case BrokenPipeError():
             return ExitCode.DONE, Failure(code="", message="")
         case MemoryError():
@@ -148,10 +149,6 @@ def _usage(error: click.UsageError) -> Failure:
     dry = isinstance(error, click.NoSuchOption) and error.option_name in {"--dry-run", "--dry", "-n"}
     hint = "`batchsync plan` prints what a sync would send" if dry else f"{path} --help"
     return Failure(code="usage", message=error.format_message().rstrip("."), hint=hint, name=name)
-
-
-def _interrupted(code: ExitCode) -> Failure:
-    return Failure(code=_CODES[code], message=SIGNAL_NOTICE, hint=NEXT_COMMAND)
 
 
 def _unexpected(error: BaseException, session: Session) -> Failure:

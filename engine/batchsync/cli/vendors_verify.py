@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shlex
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -121,6 +122,9 @@ def verify(
         )
         observations: list[Observation] = []
         with running_app(session, using=_trial(outer, batch.job, folder)) as app:
+            # Its state folder is temporary, so that no command continues.
+            app.interrupts.notice = "interrupted; a test batch that was sent stays with the vendor"
+            app.interrupts.hint = f"`batchsync vendors verify {shlex.quote(connection)}` sends another one"
             outcome = _observed_run(app, declared, details.facts, observations, timeout)
         facts = tuple(JudgedFact(fact=item, judgement=judge(item.check, observations)) for item in details.facts)
     if outcome is not None:

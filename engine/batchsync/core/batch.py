@@ -112,7 +112,8 @@ class BatchFile:
 
     `digest` is the hex SHA-256 and `md5` the lower-case hex MD5 of its bytes; `size` is their number; `rows` the number
     of records. `path` is its location in the object store, and that of a local file where a vendor sends it;
-    `row_manifest` is the location of the Parquet file with the key of each line.
+    `row_manifest` is the location of the Parquet file with the key of each line. `removals`: the file has only removals
+    (where those have files of their own); it is not journaled, as the `target` of the batch follows from it.
     """
 
     path: str
@@ -121,6 +122,7 @@ class BatchFile:
     md5: str
     size: int
     rows: int
+    removals: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

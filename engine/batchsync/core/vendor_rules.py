@@ -172,7 +172,8 @@ class VendorRules:
     which `account_credential` identifies the account. `target_keys` maps the keys of `target:` besides `connection` to
     whether they are required; `non_identity_keys` do not distinguish targets. `modes` maps each mode to what it sends.
     `schemas` are the record schemas by name. `keeps_absent` are the modes in which a target keeps the values of members
-    that a record leaves out. `erases` are the modes that erase a person at the target for good.
+    that a record leaves out. `erases` are the modes that erase a person at the target for good. With
+    `one_mode_per_batch`, the removals of a run are in batch files of their own, after the others.
     `settings` are the keys by which connections of the vendor differ, and `chosen` the values that these rules are for.
     `dialect` is None for vendors in Python packages. `in_init`: `batchsync init` without a vendor writes its starter.
     `loosest_schemas` take every record that the schemas of any values of settings take.
@@ -196,6 +197,7 @@ class VendorRules:
     non_identity_keys: tuple[str, ...] = ()
     keeps_absent: frozenset[str] = frozenset()
     erases: frozenset[str] = frozenset()
+    one_mode_per_batch: bool = False
     in_init: bool = False
     settings: tuple[Setting, ...] = ()
     chosen: Mapping[str, str] = field(default_factory=dict)

@@ -86,11 +86,13 @@ class TargetFacts:
         params: Parameters that allocation needs; stored with each batch.
         columns: Columns of the vendor's input template, if it has one.
         clock_offset: How far the vendor's clock is ahead of ours; None if it is unknown or was returned before.
+        removal_params: Parameters of batches that have only removals; None if the job has no such batches.
     """
 
     params: Mapping[str, str] = field(default_factory=dict)
     columns: tuple[str, ...] | None = None
     clock_offset: timedelta | None = None
+    removal_params: Mapping[str, str] | None = None
 
 
 class Vendor(Protocol):

@@ -97,17 +97,21 @@ def describe(context: JobContext, services: Services, until: datetime | None = N
         UnavailableError: If the vendor cannot be reached, refuses the credentials, or does not know the target.
         UsageError: If the record has a column that the template lacks.
     """
-    facts = _describe_with_retries(with_emitted_calls(context, services), services, until)
+    emitting = with_emitted_calls(context, services)
+    facts = _describe_with_retries(emitting, services, until, context.job.mode)
+    if context.rules.one_mode_per_batch and context.job.removal is not None:
+        removal = _describe_with_retries(emitting, services, until, context.job.removal.mode)
+        facts = replace(facts, removal_params=removal.params)
     _check_template(context, facts)
     return facts
 
 
-def _describe_with_retries(context: JobContext, services: Services, ends_at: datetime | None) -> TargetFacts:
+def _describe_with_retries(context: JobContext, services: Services, ends_at: datetime | None, mode: str) -> TargetFacts:
     """Call `describe`, which is repeatable, up to `DESCRIBE_ATTEMPTS` times with backoff, not after `ends_at`."""
     attempts = 0
     while True:
         try:
-            return context.vendor.describe(context.job.target, context.job.mode)
+            return context.vendor.describe(context.job.target, mode)
         except VendorError as failure:
             attempts += 1
             vendor_retry_at = failure.retry_at if isinstance(failure, RetryableError) else None

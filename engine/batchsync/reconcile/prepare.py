@@ -20,7 +20,7 @@ from batchsync.reconcile.accounts import same_account
 from batchsync.reconcile.renames import baseline_before
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from datetime import datetime, timedelta
     from types import TracebackType
 
@@ -194,9 +194,14 @@ class RunBatches:
             phase=Phase.PREPARED,
             prepared_at=self.services.clock.now(),
             account_id=self.context.account_id,
-            target=self.facts.params,
+            target=self._target_of(file),
             attempt=attempt_number,
         )
+
+    def _target_of(self, file: BatchFile) -> Mapping[str, str]:
+        """Return the parameters of a batch; one of removals alone may have its own."""
+        removal = self.facts.removal_params
+        return removal if file.removals and removal is not None else self.facts.params
 
 
 def abort_preparation(job: str, services: Services) -> list[Run]:

@@ -72,6 +72,7 @@ def compile_vendor(
         modes=dict(model.modes.sends),
         keeps_absent=frozenset(model.modes.keeps_absent),
         erases=frozenset(model.modes.erases),
+        one_mode_per_batch=model.modes.one_per_batch,
         file=FileRules(**model.file.model_dump(exclude={"source"})),
         policy=_policy(model),
         row_log=RowLogRules(

@@ -120,12 +120,14 @@ class ModesModel(Documented):
     """Modes of a job, and what each sends: records, removals, or lookups, to which the vendor returns results.
 
     In the modes of `keeps_absent` the target keeps the values of members that a record leaves out. The modes of
-    `erases` erase a person for good; keys that were erased so are forgotten here, too.
+    `erases` erase a person for good; keys that were erased so are forgotten here, too. With `one_per_batch`, removals
+    are in batch files of their own, for which `{mode}` of `describe.params` is the mode of the removals.
     """
 
     sends: Annotated[dict[Text, Sends], Field(min_length=1)]
     keeps_absent: list[Text] = Field(default_factory=list)
     erases: list[Text] = Field(default_factory=list)
+    one_per_batch: bool = False
 
 
 class FileModel(Documented):

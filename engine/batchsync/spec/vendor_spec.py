@@ -252,6 +252,10 @@ def _check_modes(model: VendorModel) -> Iterator[tuple[str, str]]:
         able = {mode for mode, sends in model.modes.sends.items() if sends is wanted}
         if not able.issuperset(getattr(model.modes, name)):
             yield f"modes.{name}", f"must all be modes that send {wanted}: {', '.join(sorted(able)) or 'none'}"
+    params = json.dumps(model.describe.params if model.describe else {})
+    mixes = {Sends.RECORDS, Sends.REMOVALS} <= set(model.modes.sends.values()) and not model.modes.one_per_batch
+    if mixes and "{mode}" in params and "{mode}" not in json.dumps(model.file.envelope or {}):
+        yield "modes.one_per_batch", "must be true: {mode} of describe.params holds for a whole batch"
 
 
 def _check_file(model: VendorModel) -> Iterator[tuple[str, str]]:

@@ -48,6 +48,7 @@ class _OpenFile:
     md5: hashlib._Hash = field(default_factory=lambda: hashlib.md5(usedforsecurity=False))
     sha256: hashlib._Hash = field(default_factory=hashlib.sha256)
     manifest_writer: ParquetWriter | None = None
+    removals: bool = False
     pending: list[pl.DataFrame] = field(default_factory=list)
     pending_rows: int = 0
 
@@ -128,6 +129,7 @@ class BatchFileWriter:
             SerialExecutor(_FRAMES_QUEUED),
             SerialExecutor(1),
         )
+        self._removals = False
         self._open: _OpenFile | None = None
         self._started: list[_OpenFile] = []
         self._files: list[BatchFile] = []
@@ -164,6 +166,16 @@ class BatchFileWriter:
         self._open.rows += block.rows
         self._manifests.submit(self._open.add_manifest, manifest)
 
+    def begin_removals(self, head: GzipBlock | None) -> None:
+        """Begin files that have only removals; idempotent.
+
+        Args:
+            head: Block that each of them begins with, if any.
+        """
+        if not self._removals:
+            self._finalize()
+            self._head, self._removals = head, True
+
     def _has_room(self, opened: _OpenFile, block: GzipBlock) -> bool:
         """Return whether the block fits within the vendor's limits."""
         rest = OVERHEAD - len(HEADER) if self._rules.gzip else 0
@@ -175,7 +187,7 @@ class BatchFileWriter:
     def _begin(self) -> _OpenFile:
         """Open a file under a temporary name and write its header."""
         path = self._workspace / str(len(self._started))
-        opened = _OpenFile(path.open("wb"), path)
+        opened = _OpenFile(path.open("wb"), path, removals=self._removals)
         self._started.append(opened)
         if self._rules.gzip:
             self._write(opened, HEADER)
@@ -225,6 +237,7 @@ class BatchFileWriter:
                 md5=opened.md5.hexdigest(),
                 size=opened.size,
                 rows=opened.rows,
+                removals=opened.removals,
             ),
         )
 

@@ -41,10 +41,11 @@ _BLOCKS_IN_FILE = 4
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Packed lines and the row manifest of their rows, in the same order."""
+    """Packed lines and the row manifest of their rows, in the same order; `removals`: whether all of them are."""
 
     blocks: list[GzipBlock]
     row_manifest: pl.DataFrame
+    removals: bool = False
 
     @property
     def rows(self) -> int:
@@ -63,10 +64,16 @@ def compression_of(compiled: CompiledJob) -> str | None:
     return compiled.job.compression if compiled.rules.file.gzip else None
 
 
-def head_of(compiled: CompiledJob) -> GzipBlock | None:
-    """Return the block that every file begins with; None if there is none."""
+def head_of(compiled: CompiledJob, record: Record | None = None) -> GzipBlock | None:
+    """Return the block that every file begins with; None if there is none.
+
+    Args:
+        compiled: The compiled job.
+        record: The records of the files; None: those of the job.
+    """
     if compiled.rules.file.format is FileFormat.CSV:
-        return pack(header_line(compiled.columns), 0, compression_of(compiled))
+        columns = compiled.columns_of(record or compiled.record)
+        return pack(header_line(columns), 0, compression_of(compiled))
     return pack(document_ends(compiled)[0], 0, None) if compiled.rules.file.document is not None else None
 
 
@@ -158,7 +165,7 @@ def encode_removals(compiled: CompiledJob, rows: pl.DataFrame, first: int) -> En
     """
     mapped = map_removals(compiled, rows)
     mode = compiled.job.removal.mode if compiled.job.removal else ""
-    return _encoded(compiled, mapped, compiled.removal, mode, first)
+    return replace(_encoded(compiled, mapped, compiled.removal, mode, first), removals=True)
 
 
 def map_removals(compiled: CompiledJob, rows: pl.DataFrame) -> MappedRecords:
@@ -299,8 +306,9 @@ def _row_manifest(compiled: CompiledJob, mapped: MappedRecords, record: Record) 
         pl.col(names.REF).alias("ref"),
     ]
     if compiled.rules.row_log.joined_by is JoinedBy.INPUTS and compiled.rules.file.format is FileFormat.CSV:
-        sent = fields(record, compiled.columns)
-        columns += [item.alias(f"input:{name}") for item, name in zip(sent, compiled.columns, strict=True)]
+        listed = compiled.columns_of(record)
+        sent = fields(record, listed)
+        columns += [item.alias(f"input:{name}") for item, name in zip(sent, listed, strict=True)]
     if compiled.job.suppress is not None:
         values = pl.col(names.LISTED_VALUES) if names.LISTED_VALUES in mapped.heads.columns else pl.lit(None)
         name = manifest_column(compiled.job.suppress.column)

@@ -117,6 +117,8 @@ def _write(staging: StagePass | PinnedPass, writer: BatchFileWriter, context: St
         for result in results:
             if context.stopped():
                 return
+            if result.removals and staging.compiled.rules.one_mode_per_batch:
+                writer.begin_removals(head_of(staging.compiled, staging.compiled.removal))
             writer.add_all(result.blocks, result.row_manifest)
             encoded += result.rows
             if context.events is not None:

@@ -51,6 +51,7 @@ class CompiledJob:
         record: Compiled record.
         removal: Compiled record of removals, over the key columns alone; empty without `on_removed`.
         columns: Columns of a CSV batch file; empty for JSON.
+        removal_columns: Columns of a CSV batch file of removals, where these have files of their own; else empty.
         used: Columns of the source and its joins that the job uses.
         problems: What does not fit the source; the other attributes are usable only without any.
     """
@@ -64,6 +65,7 @@ class CompiledJob:
     record: Record
     removal: Record
     columns: tuple[str, ...]
+    removal_columns: tuple[str, ...]
     used: frozenset[str]
     problems: tuple[Problem, ...]
 
@@ -71,6 +73,14 @@ class CompiledJob:
     def grouped(self) -> bool:
         """Whether several source rows make one record (`each:`, aggregates)."""
         return self.record.grouped
+
+    def columns_of(self, record: Record) -> tuple[str, ...]:
+        """Return the columns of a CSV batch file.
+
+        Args:
+            record: The records in it: those of the job, or of its removals.
+        """
+        return self.removal_columns if self.removal_columns and record is self.removal else self.columns
 
     def without_problems(self) -> Self:
         """Return the compiled job itself.
@@ -119,6 +129,10 @@ def compile_job(
         key_schema: dict[str, pl.DataType] = dict.fromkeys(key_names(job), pl.String())
         removal, more = compile_record(job.removal.record, rule, key_schema, names=schema, combines=False)
         problems += [item for item in more if item not in problems]
+    removal_columns: tuple[str, ...] = ()
+    if job.removal is not None and rules.one_mode_per_batch and rules.file.format is FileFormat.CSV:
+        removal_columns, more = header_names(job, removal, None)
+        problems += [item for item in more if item not in problems]
     leaves = (*key, *filter(None, (where,)))
     used = record.columns.union(named_columns(job), *(leaf.columns for leaf in leaves))
     _check_readable(job, source_files, used)
@@ -134,6 +148,7 @@ def compile_job(
         record=record,
         removal=removal,
         columns=columns,
+        removal_columns=removal_columns,
         problems=tuple(problems),
     )
 

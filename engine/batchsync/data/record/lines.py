@@ -36,6 +36,6 @@ def lines(
         The lines (String), in the order of `mapped.heads`; null where a part of the envelope is null.
     """
     if compiled.rules.file.format is FileFormat.CSV:
-        return csv_lines(mapped.heads, record, compiled.columns)
+        return csv_lines(mapped.heads, record, compiled.columns_of(record))
     spliced = SPLICE in (compiled.rules.file.envelope or ())
     return json_lines(record, mapped, before, [*after, "\n"], spliced=spliced)
