@@ -8,7 +8,7 @@ from batchsync.cli.command import command
 from batchsync.cli.selection import chosen_jobs, selectors
 from batchsync.cli.session import Answer, Session
 from batchsync.report.ticks import JobTicks, TicksReport
-from batchsync.schedule import explain, next_ticks
+from batchsync.schedule import explain, next_begins
 
 
 @command("schedule", example="batchsync schedule\nbatchsync schedule guests -n 10")
@@ -36,7 +36,7 @@ def schedule(session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...
                 job=job.name,
                 description=explain(job.schedule),
                 timezone=job.schedule.timezone,
-                ticks=() if job.suspend else next_ticks(job.schedule, now, number),
+                ticks=() if job.suspend else next_begins(job.schedule, job.name, now, number),
                 suspended=job.suspend,
             )
             for job in chosen

@@ -26,6 +26,7 @@ from batchsync.ports import (
     Progress,
     RunFinished,
     RunStarted,
+    TickSkipped,
     Waiting,
 )
 from batchsync.report.log_entry import LogEntry
@@ -157,6 +158,9 @@ def _described(event: RunEvent) -> tuple[int, str]:
                 f"connection {escape_controls(event.connection)}: the vendor's clock is {describe_offset(event.offset)}"
             )
             text += "; expiry times are converted. Check the clock of this machine if the difference is not expected"
+        case TickSkipped():
+            level = logging.WARNING
+            text = f"{escape_controls(event.job)}: the tick of {iso(event.tick)} is not run: {event.reason}"
         case RunFinished():
             state = "needs attention" if event.settlement.needs_attention else _RUN_STATES[event.state]
             text = f"run {event.run} {state}: {equation(event.settlement)}"

@@ -19,6 +19,7 @@ from batchsync.ports import (
     Progress,
     RunFinished,
     RunStarted,
+    TickSkipped,
     VendorCalled,
     Waiting,
 )
@@ -109,6 +110,8 @@ def event_data(event: RunEvent) -> Mapping[str, object]:
             data = {}  # never written
         case Waiting():
             data = {"event": "waiting", "until": iso(event.until)}
+        case TickSkipped():
+            data = {"event": "tick_skipped", "job": event.job, "tick": iso(event.tick), "reason": event.reason}
         case BatchChanged(batch=batch):
             data = {"event": "batch_changed", **batch_data(batch)}
         case ClockDiffers():

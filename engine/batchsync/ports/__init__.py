@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         RunFinished,
         RunStarted,
         Size,
+        TickSkipped,
         VendorCalled,
         Waiting,
     )
@@ -156,6 +157,7 @@ __all__ = [
     "SuppressionLists",
     "TargetFacts",
     "TargetOption",
+    "TickSkipped",
     "Vendor",
     "VendorCalled",
     "VendorCatalog",
@@ -209,6 +211,7 @@ _MODULES = {
         "RunFinished",
         "RunStarted",
         "Size",
+        "TickSkipped",
         "VendorCalled",
         "Waiting",
     },

@@ -142,6 +142,15 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TickSkipped:
+    """A tick of a job's schedule is not run, now or later, because of `catch_up: none` or `overlap: skip`."""
+
+    job: str
+    tick: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished:
     """This process is done with a run, for now if it is not settled."""
 
@@ -228,6 +237,7 @@ RunEvent = (
     | VendorCalled
     | ClockDiffers
     | Waiting
+    | TickSkipped
     | RunFinished
     | JobFinished
     | JobsReloaded

@@ -17,8 +17,9 @@ from batchsync.spec.check_record import RecordCheck
 from batchsync.spec.compile_query import QueryCompiler
 from batchsync.spec.compile_record import compile_record, places_of
 from batchsync.spec.compile_removal import RemovalCompiler
+from batchsync.spec.compile_schedule import compile_schedule
 from batchsync.spec.compile_since import check_since, compile_send
-from batchsync.spec.compile_source import Elsewhere, compile_results, compile_schedule, compile_source, written_paths
+from batchsync.spec.compile_source import Elsewhere, compile_results, compile_source, written_paths
 from batchsync.spec.compile_storage import StorageCompiler
 from batchsync.spec.compile_suppress import check_suppress, compile_suppress, suppressing_paths
 from batchsync.spec.interpolate import TypedMap, Value
@@ -32,11 +33,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from batchsync.core.job import Removal, Results, Schedule, Source, Suppress
+    from batchsync.core.job import Removal, Results, Source, Suppress
     from batchsync.core.mapping import Object
     from batchsync.core.object_storage import Storage
     from batchsync.core.query import Database
     from batchsync.core.record_schema import RecordSchema
+    from batchsync.core.schedule import Schedule
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.spec.interpolate import TypedEntry
     from batchsync.spec.model_validator import ModelValidator, ValidationResult
