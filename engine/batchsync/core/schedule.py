@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from hashlib import sha256
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from batchsync.core.lifecycle import AT_REST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from batchsync.core.batch import Batch
+    from batchsync.core.mapping import Place
 
 WEEK = 7
 #: Names of the days of a week in jobs.yaml, from Monday on.
@@ -114,6 +115,7 @@ class Schedule:
         jitter: Runs begin up to so long after their ticks.
         window: Only ticks in these spans are run, and only in them; empty is always.
         quiet: In these spans no run begins and no batch is sent.
+        places: Locations in jobs.yaml by key; that of the whole is under `schedule`.
     """
 
     cron: str | None = None
@@ -124,6 +126,7 @@ class Schedule:
     jitter: timedelta = timedelta(0)
     window: tuple[TimeSpan, ...] = ()
     quiet: tuple[TimeSpan, ...] = ()
+    places: Mapping[str, Place] = field(default_factory=dict, compare=False)
 
     def in_window(self, local: datetime) -> bool:
         """Return whether a local time is in the window."""

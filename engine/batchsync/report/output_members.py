@@ -309,6 +309,7 @@ OBJECTS: dict[str, Members] = {
         "suspended": ("bool", "Whether the job is suspended, so that no run begins."),
         "ticks": ("[time]", "Next ticks."),
     },
+    "exported_file": {"name": ("text", "Name of the file."), "text": ("text", "Its content.")},
     "check": {
         "check": ("text", "What was checked."),
         "ok": ("bool", "Whether it is in order."),

@@ -71,6 +71,9 @@ def compile_schedule(model: ScheduleModel, node: Typed, start: int, problems: Pr
             advice,
         )
         zone = "UTC"
+    entries = node.entries if isinstance(node, TypedMap) else ()
+    places = {"schedule": problems.source.place(start)}
+    places |= {entry.key: problems.source.place(entry.start) for entry in entries}
     found = Schedule(
         cron=model.cron,
         every=model.every,
@@ -80,6 +83,7 @@ def compile_schedule(model: ScheduleModel, node: Typed, start: int, problems: Pr
         jitter=model.jitter or timedelta(0),
         window=model.window,
         quiet=model.quiet,
+        places=places,
     )
     if not reason:
         _check_times(found, node, problems)
