@@ -115,6 +115,11 @@ def test_spans_that_leave_no_time_are_found(window: list[str], quiet: list[str],
     assert is_always_closed(schedule) is closed
 
 
+@pytest.mark.parametrize("text", ["08:00-18:00", "mon,tue 22:00-06:00", "sat,sun", "00:00-24:00", "fri 10:00-24:00"])
+def test_span_is_written_as_it_is_read(text: str) -> None:
+    assert str(span(text)) == text
+
+
 def test_days_of_a_span_begin_on_monday() -> None:
     assert span("mon-fri 08:00-18:00") == TimeSpan(begin=time(8), end=time(18), days=frozenset(range(5)))
     assert span("sun").days == {6}

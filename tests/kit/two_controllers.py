@@ -5,7 +5,6 @@ As a script, a longer campaign: `python -m kit.two_controllers FOLDER KILLS SEED
 
 from __future__ import annotations
 
-import random
 import signal
 import sqlite3
 import subprocess
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import batchsync_mocks
 from kit.deployment import CDP, JOBS, Deployment, write_sources
+from kit.draws import draws
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ def play(deployment: Deployment, kills: int, seed: int, *, pause: float = 0.8) -
         pause: Mean seconds between two kills.
     """
     deployment.edit("    on_removed:", SCHEDULE)
-    rng = random.Random(seed)  # noqa: S311 - no secret
+    rng = draws(seed)
     running = [_start(deployment, number) for number in range(2)]
     try:
         _wait_for_ticks(deployment, 2)
@@ -150,7 +150,7 @@ def main(folder: str, kills: str, seed: str) -> None:
     (place / "jobs.yaml").write_text(JOBS, encoding="utf-8")
     write_sources(place)
     with batchsync_mocks.serve(state_dir=place / "vendors") as mocks:
-        print(play(Deployment(place, mocks), int(kills), int(seed)))  # noqa: T201 - the result of the script
+        sys.stdout.write(f"{play(Deployment(place, mocks), int(kills), int(seed))}\n")
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ def test_all_missed_ticks_are_run_one_after_another(harness: Harness) -> None:
     assert harness.app.journal.last_tick("guests") == tick + 3 * HOUR
 
 
-def test_missed_tick_is_told_and_not_run(harness: Harness) -> None:
+def test_missed_tick_is_reported_and_not_run(harness: Harness) -> None:
     tick = claim_previous_tick(harness, "guests")
     harness.advance(tick + 2 * HOUR + timedelta(minutes=20) - harness.services.clock.now())
 

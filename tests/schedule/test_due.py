@@ -102,7 +102,7 @@ def test_a_thousand_missed_ticks_at_most_are_caught_up() -> None:
     assert due_tick(schedule, datetime(2020, 1, 1, tzinfo=UTC), now) == now - 999 * timedelta(minutes=5)
 
 
-def test_missed_ticks_are_told_with_catch_up_none() -> None:
+def test_missed_ticks_are_reported_with_catch_up_none() -> None:
     schedule = Schedule(cron="0 2 * * *", catch_up=CatchUp.NONE)
 
     missed = due_run(schedule, "guests", at(6, 1, 2), at(6, 2, 9), served_since=at(6, 2, 9))

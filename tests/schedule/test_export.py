@@ -20,8 +20,9 @@ from batchsync.core.mapping import Object, Place
 from batchsync.core.schedule import CatchUp, Overlap, Schedule, parse_span
 from batchsync.errors import SpecError
 from batchsync.schedule import next_ticks
+from batchsync.schedule.command import Command
 from batchsync.schedule.cron_fields import FORMATS
-from batchsync.schedule.export import Command, export
+from batchsync.schedule.export import export
 from batchsync.schedule.systemd import calendar
 
 if TYPE_CHECKING:
@@ -244,7 +245,7 @@ def test_what_a_format_cannot_express_is_refused_with_its_place(
     assert (problem.file, problem.line) == ("jobs.yaml", 9 if "quiet" in changes else 7)
 
 
-def test_every_refusal_is_told_at_once() -> None:
+def test_every_refusal_is_reported_at_once() -> None:
     jobs = [replace(make_job(name), schedule=replace(NEVER, quiet=(QUIET,))) for name in ("guests", "vehicles")]
     with pytest.raises(SpecError) as refused:
         export(jobs, "cron", COMMAND)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from batchsync.cli.new_files import write_files
 from batchsync.errors import UsageError
 from batchsync.report.message import Message
-from batchsync.schedule.export import Command, export
+from batchsync.schedule.command import Command
+from batchsync.schedule.export import export
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

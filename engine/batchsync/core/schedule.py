@@ -67,6 +67,13 @@ class TimeSpan:
     end: time = _MIDNIGHT
     days: frozenset[int] = frozenset(range(WEEK))
 
+    def __str__(self) -> str:
+        """Return the span as jobs.yaml has it."""
+        listed = "" if len(self.days) == WEEK else ",".join(DAYS[day] for day in sorted(self.days))
+        whole_day = self.begin == self.end
+        end = f"{self.end:%H:%M}" if self.end != _MIDNIGHT else "24:00"
+        return listed if whole_day and listed else f"{listed} {self.begin:%H:%M}-{end}".strip()
+
     def covers(self, local: datetime) -> bool:
         """Return whether a local time is in the span."""
         at, today = local.time(), local.weekday()

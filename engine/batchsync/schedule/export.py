@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batchsync.core.schedule import CatchUp, Overlap
@@ -25,33 +24,13 @@ if TYPE_CHECKING:
 
     from batchsync.core.job import Job
     from batchsync.core.schedule import Schedule
+    from batchsync.schedule.command import Command
 
 #: Longest name of a CronJob.
 _NAME_MAX = 52
 _PREFIX = "batchsync-"
 #: Seconds within which a run of Kubernetes has to begin; later, its tick is missed.
 _DEADLINE = 900
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """What another scheduler runs for a job.
-
-    Attributes:
-        program: Path or name of the program.
-        options: Options of each command, such as `--file`.
-        folder: Absolute working directory.
-        environment: Environment variables that hold no secrets, such as that of the state folder.
-    """
-
-    program: str
-    folder: str
-    options: tuple[str, ...] = ()
-    environment: tuple[tuple[str, str], ...] = ()
-
-    def words(self, job: str) -> tuple[str, ...]:
-        """Return the words of the command line of a job."""
-        return (self.program, "sync", *self.options, job)
 
 
 def export(jobs: Sequence[Job], form: str, command: Command) -> Mapping[str, str]:

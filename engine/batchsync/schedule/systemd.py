@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from batchsync.core.schedule import Schedule
-    from batchsync.schedule.export import Command
+    from batchsync.schedule.command import Command
 
 _WEEK = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _DAYS_OF_WEEK = 7

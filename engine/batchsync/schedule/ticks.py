@@ -79,10 +79,16 @@ def explain(schedule: Schedule) -> str:
         ValueError: If `check` refuses the schedule.
     """
     if schedule.cron is not None:
-        return f"{_cron(schedule, EPOCH).explain()} ({schedule.timezone})"
-    if schedule.every is not None:
-        return f"Every {_duration(schedule.every)}, counted from midnight UTC"
-    return "Only when started manually"
+        text = f"{_cron(schedule, EPOCH).explain()} ({schedule.timezone})"
+    elif schedule.every is not None:
+        text = f"Every {_duration(schedule.every)}, counted from midnight UTC"
+    else:
+        return "Only when started manually"
+    zone = "" if schedule.cron is not None else f" ({schedule.timezone})"
+    parts = [f"up to {_duration(schedule.jitter)} later"] if schedule.jitter else []
+    parts += [f"only {', '.join(map(str, schedule.window))}{zone}"] if schedule.window else []
+    parts += [f"not {', '.join(map(str, schedule.quiet))}{zone}"] if schedule.quiet else []
+    return ", ".join([text, *parts])
 
 
 def ticks_after(schedule: Schedule, after: datetime) -> Iterator[datetime]:

@@ -368,19 +368,19 @@ class _JobBuilder:
 
     def _schedule(self) -> Schedule | None:
         written = self.node.entry("schedule")
-        if written is None or self.validated.model.schedule is None:
+        model = self.validated.model.schedule
+        if written is None or model is None:
             return None
         if self.validated.model.source.path == STDIN:
             problem = '"schedule" in a job that reads standard input, which serve does not have'
             self._report("schedule", written.start, problem, "a file as source, or no schedule")
-        return compile_schedule(self.validated.model.schedule, written.value, written.start, self.compiler.problems)
+        return compile_schedule(model, written.value, written.start, self.compiler.problems)
 
     def _at(self, *path: str) -> int:
         """Return the index of the value at a path below the job, or of the nearest key."""
         node, at = self.entry.value, self.entry.start
         for item in path:
-            found = node.entry(item) if isinstance(node, TypedMap) else None
-            if found is None:
+            if (found := node.entry(item) if isinstance(node, TypedMap) else None) is None:
                 break
             node, at = found.value, found.value.start if isinstance(found.value, Value) else found.start
         return at
@@ -390,12 +390,12 @@ class _JobBuilder:
 
 
 def _guards(model: GuardsModel) -> Guards:
-    after_edit, after_lost_file = model.removals_after_edit, model.removals_after_lost_file
+    edit, lost_file = model.removals_after_edit, model.removals_after_lost_file
     return Guards(
         max_remove=model.max_remove,
         max_change=model.max_change,
         max_invalid=model.max_invalid,
         min_rows=model.min_rows,
-        removals_after_edit=Removals(after_edit) if after_edit else None,
-        removals_after_lost_file=Removals(after_lost_file) if after_lost_file else None,
+        removals_after_edit=Removals(edit) if edit else None,
+        removals_after_lost_file=Removals(lost_file) if lost_file else None,
     )
