@@ -1,4 +1,4 @@
-"""`batchsync schedule --export`: files of another scheduler, printed or written."""
+"""`--export` of `batchsync schedule`: files of another scheduler, printed or written."""
 
 from __future__ import annotations
 

@@ -367,8 +367,7 @@ class _JobBuilder:
             self._report("on_removed", self._at("results", "on_removed"), f'"on_removed": {reason}', "on_removed: keep")
 
     def _schedule(self) -> Schedule | None:
-        written = self.node.entry("schedule")
-        model = self.validated.model.schedule
+        written, model = self.node.entry("schedule"), self.validated.model.schedule
         if written is None or model is None:
             return None
         if self.validated.model.source.path == STDIN:
