@@ -18,6 +18,7 @@ from batchsync.ports import (
     Progress,
     RunFinished,
     RunStarted,
+    TickSkipped,
     VendorCalled,
     Waiting,
 )
@@ -39,6 +40,7 @@ EVENT_NAMES: Mapping[type[RunEvent], str] = {
     VendorCalled: "vendor_called",
     ClockDiffers: "clock_differs",
     Waiting: "waiting",
+    TickSkipped: "tick_skipped",
     RunFinished: "run_finished",
     JobFinished: "job_finished",
     JobsReloaded: "jobs_reloaded",
@@ -56,7 +58,7 @@ def subject_of(event: RunEvent) -> tuple[str, str, str]:
             return event.job, event.run, event.batch
         case RunStarted() | GuardTripped() | RunFinished():
             return event.job, event.run, ""
-        case Progress() | PartialRead() | ClockDiffers() | JobFinished() | JobsReloadFailed():
+        case Progress() | PartialRead() | ClockDiffers() | TickSkipped() | JobFinished() | JobsReloadFailed():
             return event.job, "", ""
         case CommandStarted() | Waiting() | JobsReloaded() | OriginChecked():
             return "", "", ""

@@ -6,7 +6,17 @@ clock or wait.
 
 from __future__ import annotations
 
-from batchsync.schedule.due import due_run, due_tick, next_begins, next_ticks, next_wake, quiet_until
+from batchsync.schedule.due import due_run, due_tick, first_begin, next_begins, next_ticks, next_wake, quiet_until
 from batchsync.schedule.ticks import check, explain
 
-__all__ = ["check", "due_run", "due_tick", "explain", "next_begins", "next_ticks", "next_wake", "quiet_until"]
+__all__ = [
+    "check",
+    "due_run",
+    "due_tick",
+    "explain",
+    "first_begin",
+    "next_begins",
+    "next_ticks",
+    "next_wake",
+    "quiet_until",
+]

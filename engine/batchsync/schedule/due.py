@@ -138,6 +138,18 @@ def due_run(
     return DueTick(tick=tick, missed=is_missed(tick, schedule.catch_up, served_since))
 
 
+def first_begin(schedule: Schedule, job: str, last_done: datetime) -> datetime | None:
+    """Return when the run of the first tick after another begins, at any time: it is late if that has passed.
+
+    Args:
+        schedule: The schedule.
+        job: Name of the job.
+        last_done: The tick that was run last.
+    """
+    tick = next(run_ticks(schedule, last_done), None)
+    return None if tick is None else _opens(schedule, begin_of(schedule, job, tick))
+
+
 def next_wake(schedule: Schedule, job: str, now: datetime) -> datetime | None:
     """Return when a run may begin, after `now`: by the next tick, or when the window opens or quiet hours end."""
     opens = _opens(schedule, now)
