@@ -12,6 +12,7 @@ from batchsync.ports import (
     JobFinished,
     JobsReloaded,
     JobsReloadFailed,
+    LimitReached,
     NeedsAttention,
     OriginChecked,
     PartialRead,
@@ -41,6 +42,7 @@ EVENT_NAMES: Mapping[type[RunEvent], str] = {
     ClockDiffers: "clock_differs",
     Waiting: "waiting",
     TickSkipped: "tick_skipped",
+    LimitReached: "limit_reached",
     RunFinished: "run_finished",
     JobFinished: "job_finished",
     JobsReloaded: "jobs_reloaded",
@@ -58,6 +60,8 @@ def subject_of(event: RunEvent) -> tuple[str, str, str]:
             return event.job, event.run, event.batch
         case RunStarted() | GuardTripped() | RunFinished():
             return event.job, event.run, ""
+        case LimitReached():
+            return event.job, "", event.batch
         case Progress() | PartialRead() | ClockDiffers() | TickSkipped() | JobFinished() | JobsReloadFailed():
             return event.job, "", ""
         case CommandStarted() | Waiting() | JobsReloaded() | OriginChecked():

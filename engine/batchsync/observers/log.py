@@ -20,6 +20,7 @@ from batchsync.ports import (
     JobFinished,
     JobsReloaded,
     JobsReloadFailed,
+    LimitReached,
     NeedsAttention,
     OriginChecked,
     PartialRead,
@@ -158,9 +159,8 @@ def _described(event: RunEvent) -> tuple[int, str]:
                 f"connection {escape_controls(event.connection)}: the vendor's clock is {describe_offset(event.offset)}"
             )
             text += "; expiry times are converted. Check the clock of this machine if the difference is not expected"
-        case TickSkipped():
-            level = logging.WARNING
-            text = f"{escape_controls(event.job)}: the tick of {iso(event.tick)} is not run: {event.reason}"
+        case TickSkipped() | LimitReached():
+            level, text = _postponed(event)
         case RunFinished():
             state = "needs attention" if event.settlement.needs_attention else _RUN_STATES[event.state]
             text = f"run {event.run} {state}: {equation(event.settlement)}"
@@ -175,6 +175,15 @@ def _described(event: RunEvent) -> tuple[int, str]:
         case _:
             pass
     return level, text
+
+
+def _postponed(event: TickSkipped | LimitReached) -> tuple[int, str]:
+    """Return level and text of a tick that is dropped, and of a batch that waits for a limit."""
+    job = escape_controls(event.job)
+    if isinstance(event, TickSkipped):
+        return logging.WARNING, f"{job}: the tick of {iso(event.tick)} is not run: {event.reason}"
+    then = f" until {iso(event.until)}" if event.until else "; `batchsync resume` follows that batch"
+    return logging.INFO, f"{job}: batch {event.batch}: waits for the limit of {event.limit}{then}"
 
 
 def _batch_text(batch: Batch, text: str) -> str:

@@ -13,6 +13,7 @@ from batchsync.ports import (
     JobFinished,
     JobsReloaded,
     JobsReloadFailed,
+    LimitReached,
     NeedsAttention,
     OriginChecked,
     PartialRead,
@@ -110,8 +111,8 @@ def event_data(event: RunEvent) -> Mapping[str, object]:
             data = {}  # never written
         case Waiting():
             data = {"event": "waiting", "until": iso(event.until)}
-        case TickSkipped():
-            data = {"event": "tick_skipped", "job": event.job, "tick": iso(event.tick), "reason": event.reason}
+        case TickSkipped() | LimitReached():
+            data = _postponed_data(event)
         case BatchChanged(batch=batch):
             data = {"event": "batch_changed", **batch_data(batch)}
         case ClockDiffers():
@@ -123,6 +124,15 @@ def event_data(event: RunEvent) -> Mapping[str, object]:
         case _:
             data = _job_event_data(event)
     return data
+
+
+def _postponed_data(event: TickSkipped | LimitReached) -> Mapping[str, object]:
+    """Return a tick that is dropped, or a batch that waits for a limit."""
+    if isinstance(event, TickSkipped):
+        return {"event": "tick_skipped", "job": event.job, "tick": iso(event.tick), "reason": event.reason}
+    until = None if event.until is None else iso(event.until)
+    where = {"job": event.job, "batch": event.batch}
+    return {"event": "limit_reached", **where, "limit": event.limit, "until": until}
 
 
 def _job_event_data(

@@ -20,7 +20,7 @@ from batchsync.reconcile.accounts import account_changed_error, same_account
 from batchsync.reconcile.batch_files import precheck
 from batchsync.reconcile.deliver import Delivery
 from batchsync.reconcile.perform import perform
-from batchsync.reconcile.send_gate import not_in_quiet_hours
+from batchsync.reconcile.send_gate import note_sent, permitted, reserved
 from batchsync.reconcile.suppressed import withhold
 
 if TYPE_CHECKING:
@@ -171,9 +171,14 @@ class Loop:
         return decide(batch, self._contexts[batch.job].policy, self._services.clock.now())
 
     def _permitted(self, step: Step, batch: Batch) -> Step:
-        """Return the step, or a wait where the batch may not be sent now. An allocation is used at once."""
-        context, now = self._contexts[batch.job], self._services.clock.now()
-        return not_in_quiet_hours(step, batch, context, now, self._quiet_until)
+        """Return the step, with what it uses reserved, or a wait where it may not be taken now."""
+        context = self._contexts[batch.job]
+        step = permitted(step, batch, context, self._services, self._quiet_until)
+        try:
+            return reserved(step, batch, context, self._services)
+        except BatchsyncError as error:
+            self.failed[batch.job] = error
+            return NoOp()
 
     def _execute(self, step: Step, batch: Batch) -> None:
         """Take a step with a batch. Upload right after allocation; the signed URL expires."""
@@ -190,7 +195,9 @@ class Loop:
         if isinstance(step, Upload) and (withheld := withhold(batch, context, self._services)) is not None:
             self._services.events.emit(BatchChanged(batch=withheld))
             return withheld
-        return execute(step, batch, context, self._services)
+        after = execute(step, batch, context, self._services)
+        note_sent(step, after, context, self._services)
+        return after
 
     def _update_open(self, batch: Batch) -> Batch:
         """Keep the batch in memory (an allocation's URL is stored nowhere else); drop it and its files if delivered."""

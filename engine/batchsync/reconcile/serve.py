@@ -22,7 +22,7 @@ from batchsync.reconcile.new_run import NewRunRequest
 from batchsync.reconcile.open_work import open_runs
 from batchsync.reconcile.prepare import abort_preparation
 from batchsync.reconcile.renames import under_former_names
-from batchsync.reconcile.send_gate import not_in_quiet_hours
+from batchsync.reconcile.send_gate import permitted
 from batchsync.reconcile.services import JobContext, UnableJob
 from batchsync.reconcile.sync import (
     JobOutcome,
@@ -237,7 +237,7 @@ def _wake(contexts: Sequence[JobContext], services: Services, ticks: Ticks, fail
     ):
         context = known[batch.job]
         step = decide(batch, context.policy, now)
-        match not_in_quiet_hours(step, batch, context, now, ticks.quiet_until):
+        match permitted(step, batch, context, services, ticks.quiet_until):
             case Wait(until=until):
                 wake_times.append(until)
             case NoOp():
