@@ -152,6 +152,7 @@ OBJECTS: dict[str, Members] = {
         "seconds": ("int?", "Duration, from past batches."),
         "in_flight": ("int", "Batches that may wait for a verdict at a time."),
         "past_batches": ("int", "Batches that the duration is known from."),
+        "days": ("int", "Days in which the account may send that much, by its daily limits."),
     },
     "plan_file": {
         "path": ("text", "The file."),
