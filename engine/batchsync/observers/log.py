@@ -153,14 +153,8 @@ def _described(event: RunEvent) -> tuple[int, str]:
             text = f"{escape_controls(event.job)}: run {event.run} awaits approval: {escape_controls(event.message)}"
         case NeedsAttention():
             level, text = logging.ERROR, _batch_text(event.batch, f"needs attention: {escape_controls(event.reason)}")
-        case ClockDiffers():
-            level = logging.WARNING
-            text = (
-                f"connection {escape_controls(event.connection)}: the vendor's clock is {describe_offset(event.offset)}"
-            )
-            text += "; expiry times are converted. Check the clock of this machine if the difference is not expected"
-        case TickSkipped() | LimitReached():
-            level, text = _postponed(event)
+        case TickSkipped() | LimitReached() | ClockDiffers():
+            level, text = _noted(event)
         case RunFinished():
             state = "needs attention" if event.settlement.needs_attention else _RUN_STATES[event.state]
             text = f"run {event.run} {state}: {equation(event.settlement)}"
@@ -177,8 +171,13 @@ def _described(event: RunEvent) -> tuple[int, str]:
     return level, text
 
 
-def _postponed(event: TickSkipped | LimitReached) -> tuple[int, str]:
-    """Return level and text of a tick that is dropped, and of a batch that waits for a limit."""
+def _noted(event: TickSkipped | LimitReached | ClockDiffers) -> tuple[int, str]:
+    """Return level and text of a tick that is dropped, a batch that waits for a limit, and a clock that differs."""
+    if isinstance(event, ClockDiffers):
+        connection = escape_controls(event.connection)
+        text = f"connection {connection}: the vendor's clock is {describe_offset(event.offset)}"
+        text += "; expiry times are converted. Check the clock of this machine if the difference is not expected"
+        return logging.WARNING, text
     job = escape_controls(event.job)
     if isinstance(event, TickSkipped):
         return logging.WARNING, f"{job}: the tick of {iso(event.tick)} is not run: {event.reason}"

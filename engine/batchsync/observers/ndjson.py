@@ -109,9 +109,7 @@ def event_data(event: RunEvent) -> Mapping[str, object]:
             data = {"event": "origin_checked", "origin": event.origin, "error": event.error}
         case VendorCalled():
             data = {}  # never written
-        case Waiting():
-            data = {"event": "waiting", "until": iso(event.until)}
-        case TickSkipped() | LimitReached():
+        case TickSkipped() | LimitReached() | Waiting():
             data = _postponed_data(event)
         case BatchChanged(batch=batch):
             data = {"event": "batch_changed", **batch_data(batch)}
@@ -126,8 +124,10 @@ def event_data(event: RunEvent) -> Mapping[str, object]:
     return data
 
 
-def _postponed_data(event: TickSkipped | LimitReached) -> Mapping[str, object]:
-    """Return a tick that is dropped, or a batch that waits for a limit."""
+def _postponed_data(event: TickSkipped | LimitReached | Waiting) -> Mapping[str, object]:
+    """Return a wait, a tick that is dropped, or a batch that waits for a limit."""
+    if isinstance(event, Waiting):
+        return {"event": "waiting", "until": iso(event.until)}
     if isinstance(event, TickSkipped):
         return {"event": "tick_skipped", "job": event.job, "tick": iso(event.tick), "reason": event.reason}
     until = None if event.until is None else iso(event.until)

@@ -6,7 +6,16 @@ clock or wait.
 
 from __future__ import annotations
 
-from batchsync.schedule.due import due_run, due_tick, first_begin, next_begins, next_ticks, next_wake, quiet_until
+from batchsync.schedule.due import (
+    due_run,
+    due_tick,
+    first_begin,
+    latest_begin,
+    next_begins,
+    next_ticks,
+    next_wake,
+    quiet_until,
+)
 from batchsync.schedule.ticks import check, explain
 
 __all__ = [
@@ -15,6 +24,7 @@ __all__ = [
     "due_tick",
     "explain",
     "first_begin",
+    "latest_begin",
     "next_begins",
     "next_ticks",
     "next_wake",

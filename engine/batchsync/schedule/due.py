@@ -150,6 +150,17 @@ def first_begin(schedule: Schedule, job: str, last_done: datetime) -> datetime |
     return None if tick is None else _opens(schedule, begin_of(schedule, job, tick))
 
 
+def latest_begin(schedule: Schedule, last_done: datetime) -> datetime | None:
+    """Return when the run of the first tick after another has begun at the latest, whatever its job.
+
+    Args:
+        schedule: The schedule.
+        last_done: The tick that was run last.
+    """
+    tick = next(run_ticks(schedule, last_done), None)
+    return None if tick is None else _opens(schedule, tick) + schedule.jitter
+
+
 def next_wake(schedule: Schedule, job: str, now: datetime) -> datetime | None:
     """Return when a run may begin, after `now`: by the next tick, or when the window opens or quiet hours end."""
     opens = _opens(schedule, now)
