@@ -65,8 +65,12 @@ class Accounts:
         return [rules.name, connection.base_url.rstrip("/"), *known.values()]
 
     def key(self, connection: Connection, rules: VendorRules) -> str:
-        """Return a short id of the account of a connection, whatever the target: its limits hold for all of them."""
-        return sha256_of(json.dumps(self.names(connection, rules)).encode())[:16]
+        """Return a short id of the account of a connection, whatever the target: its limits hold for all of them.
+
+        At mocks, which tell no accounts apart, each connection stands for one.
+        """
+        mocked = [connection.name] if self.settings.mocks else []
+        return sha256_of(json.dumps([*self.names(connection, rules), *mocked]).encode())[:16]
 
     def account_id(self, job: Job, connection: Connection, rules: VendorRules) -> str:
         """Return a short id of the account and target that a job sends to.
