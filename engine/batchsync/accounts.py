@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from batchsync import __version__
 from batchsync.core.connection import Connection
+from batchsync.core.policy import with_overrides
 from batchsync.errors import UnavailableError
 from batchsync.ports import Network, StorageAccess
 from batchsync.spec import relations_of, resolve_credentials, resolve_login, resolve_proxy, secret_files
@@ -19,13 +21,16 @@ from batchsync.util.files import read_secret, sha256_of
 from batchsync.util.plugins import VENDORS, load_plugin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
 
+    from batchsync.core.account_limits import AccountLimits, Reservation
     from batchsync.core.deployment import Deployment
     from batchsync.core.job import Job
     from batchsync.core.object_storage import Storage
     from batchsync.core.query import Database
     from batchsync.core.vendor_rules import VendorRules
+    from batchsync.journal import Journal
     from batchsync.ports import Clock, Connect, Vendor
     from batchsync.settings import Settings
     from batchsync.vendors.bundled_mocks import BundledMocks
@@ -39,11 +44,13 @@ class Accounts:
         settings: The settings.
         environ: Environment variables that references name.
         untrusted: Whether jobs.yaml is a stranger's, whose references are not resolved.
+        journal: Returns the journal in which calls are counted; None if the command has opened none.
     """
 
     settings: Settings
     environ: Mapping[str, str] = field(repr=False)
     untrusted: bool = False
+    journal: Callable[[], Journal | None] = lambda: None
 
     def names(self, connection: Connection, rules: VendorRules) -> list[str]:
         """Return what identifies the account of a connection: vendor, base URL, name of the account.
@@ -56,6 +63,14 @@ class Accounts:
         references = {name: text for name, text in connection.credentials.items() if name == rules.account_credential}
         known = resolve_credentials(replace(connection, credentials=references), self.environ, read_secret)
         return [rules.name, connection.base_url.rstrip("/"), *known.values()]
+
+    def key(self, connection: Connection, rules: VendorRules) -> str:
+        """Return a short id of the account of a connection, whatever the target: its limits hold for all of them.
+
+        At mocks, which tell no accounts apart, each connection stands for one.
+        """
+        mocked = [connection.name] if self.settings.mocks else []
+        return sha256_of(json.dumps([*self.names(connection, rules), *mocked]).encode())[:16]
 
     def account_id(self, job: Job, connection: Connection, rules: VendorRules) -> str:
         """Return a short id of the account and target that a job sends to.
@@ -148,11 +163,24 @@ class Accounts:
 
     def _network(self, connection: Connection, rules: VendorRules) -> Network:
         """Return the network settings of a connection; mocks are on this machine and need none."""
+        limits = with_overrides(rules.policy, connection).account
+        reserve = partial(self._reserve_calls, self.key(connection, rules), limits) if limits.limits_calls else None
         if self.settings.mocks:
-            return Network()
+            return Network(limits=limits, reserve_calls=reserve)
         memory = KnownLocations(self.settings.state_folder, self.names(connection, rules))
         proxy = resolve_proxy(connection, self.environ, read_secret)
-        return Network(proxy=proxy, storage_hosts=connection.storage_hosts, storage_memory=memory)
+        return Network(
+            proxy=proxy,
+            storage_hosts=connection.storage_hosts,
+            storage_memory=memory,
+            limits=limits,
+            reserve_calls=reserve,
+        )
+
+    def _reserve_calls(self, account: str, limits: AccountLimits, now: datetime) -> Reservation | None:
+        """Reserve calls in the journal, if the command has opened it for writing."""
+        journal = self.journal()
+        return None if journal is None or journal.read_only else journal.reserve_calls(account, limits, now)
 
 
 def files_fingerprint(settings: Settings, deployment: Deployment | None) -> FileFingerprint:

@@ -70,7 +70,7 @@ class App:
         self._untrusted = untrusted
         self.interrupts = Interrupts()
         self.clock: Clock = SystemClock(self.interrupts.wait)
-        self._accounts = Accounts(settings, os.environ, untrusted=untrusted)
+        self._accounts = Accounts(settings, os.environ, untrusted=untrusted, journal=lambda: self._journal)
         self.events: EventSink = Dispatcher((), now=self.clock.now, warn=lambda _: None)
         self.objects: ObjectStore = LocalFolder(settings.state_folder)
         self._resources = ExitStack()
@@ -313,13 +313,13 @@ class App:
         from batchsync.reconcile.services import JobContext  # noqa: PLC0415 - see the top of this file
 
         connection, rules = self.connection_of(job), self.rules_of(job)
-        vendor = self.vendor_of(connection)
         return JobContext(
             job=job,
             rules=rules,
             policy=with_overrides(rules.policy, connection),
             account_id=self.account_id(job),
-            vendor=vendor,
+            vendor=self.vendor_of(connection),
+            account=self._accounts.key(connection, rules),
             declared=self.deployment.names,
         )
 
@@ -359,7 +359,7 @@ class App:
 
     def rules_of_connection(self, connection: Connection) -> VendorRules:
         """Return the rules of a connection's vendor."""
-        return load_vendor(connection.vendor, connection.settings)
+        return load_vendor(connection.vendor, connection.settings).within(connection.limits)
 
     def start_mocks(self, connections: Iterable[Connection]) -> BundledMocks:
         """Start the mocks of the vendors of connections, unless some run, and use their clock.

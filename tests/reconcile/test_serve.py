@@ -12,7 +12,7 @@ from harness import NO_WAIT, POLL, UPLOAD, WAIT
 from batchsync.cli.serve import CronTicks
 from batchsync.core.batch import Phase
 from batchsync.core.guards import Guards
-from batchsync.core.job import Schedule
+from batchsync.core.schedule import Schedule
 from batchsync.errors import ExitCode, LockedError, SourceError, UnavailableError
 from batchsync.journal import Journal, lease
 from batchsync.reconcile.serve import serve

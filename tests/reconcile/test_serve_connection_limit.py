@@ -61,7 +61,8 @@ def test_batch_of_other_account_does_not_count_against_limit(harness: Harness) -
     sync([guests], harness.services, NO_WAIT)
     claim_previous_tick(harness, "people")
 
-    served(harness, [replace(guests, account_id="another account", job=replace(guests.job, schedule=None)), people])
+    other = replace(guests, account_id="another account", job=replace(guests.job, schedule=None))
+    served(harness, [other, replace(people, account="another account")])
 
     assert phases(harness) == [Phase.SUBMITTED, Phase.SUBMITTED]
 

@@ -11,7 +11,7 @@ from cronsim import CronSim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchsync.core.job import Schedule
+from batchsync.core.schedule import Schedule
 from batchsync.schedule import next_ticks
 
 if TYPE_CHECKING:

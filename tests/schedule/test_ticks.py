@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchsync.core.job import Schedule
+from batchsync.core.schedule import Schedule
 from batchsync.schedule import check, due_tick, explain, next_ticks
 
 PRAGUE, AUCKLAND = "Europe/Prague", "Pacific/Auckland"

@@ -15,7 +15,7 @@ from batchsync.core.record_schema import Format, Kind, Rule
 from batchsync.errors import SpecError
 from batchsync.spec import load
 from batchsync.spec.check_literal import literal_objection
-from batchsync.spec.compile_source import cron_objection
+from batchsync.spec.compile_schedule import cron_objection
 from batchsync.spec.credentials import credential_objection, proxy_objection
 from batchsync.spec.json_schema_records import literal_schema
 from kit.schemas import errors_of, read_yaml, schema_errors, text_errors

@@ -9,8 +9,9 @@ import pytest
 
 from batchsync.core.deployment import Resources
 from batchsync.core.guards import Budget, Guards, Limit
-from batchsync.core.job import Join, Schedule, Send
+from batchsync.core.job import Join, Send
 from batchsync.core.mapping import Array, Each, Expression, Literal, Object
+from batchsync.core.schedule import Schedule
 from batchsync.errors import SpecError
 from batchsync.spec import load
 from batchsync.spec.vendor_spec import load_vendor

@@ -16,7 +16,7 @@ from batchsync.observers.alert_worker import AlertWorker, Origin
 from batchsync.observers.alerts import AlertObserver
 from batchsync.observers.delivery import Secrets
 from batchsync.ports import Waiting
-from batchsync.schedule import next_ticks
+from batchsync.schedule import latest_begin
 from batchsync.util.files import read_secret
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from batchsync.cli.session import Session
     from batchsync.core.alert_channels import AlertSettings, AnyChannel
     from batchsync.core.deployment import Deployment
-    from batchsync.core.job import Schedule
+    from batchsync.core.schedule import Schedule
     from batchsync.ports import RunEvent
 
 
@@ -130,7 +130,7 @@ class Alerting:
 
 def _following(schedule: Schedule, after: datetime) -> datetime | None:
     """Return the first tick after a time, or None."""
-    return next(iter(next_ticks(schedule, after, 1)), None)
+    return latest_begin(schedule, after)
 
 
 def _watch(deployment: Deployment, environment: str) -> Watch:

@@ -26,7 +26,7 @@ from batchsync.reconcile.open_work import needs_attention
 from batchsync.reconcile.serve import serve as serve_jobs
 from batchsync.report.outcome import JobReport, OutcomeReport
 from batchsync.report.text_format import escape_controls, moment
-from batchsync.schedule import due_tick, next_ticks
+from batchsync.schedule import due_run, next_begins, next_wake, quiet_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from batchsync.cli.follow import Revisions
     from batchsync.cli.page import PageLoop
     from batchsync.core.guards import Budget
-    from batchsync.core.job import Job, Schedule
+    from batchsync.core.job import Job
+    from batchsync.core.schedule import DueTick
     from batchsync.errors import BatchsyncError
     from batchsync.ports import EventSink, Observer
     from batchsync.reconcile.services import SelectedJob
@@ -53,15 +54,20 @@ _LINES = ("json", "ndjson")
 
 
 class CronTicks:
-    """Ticks of cron lines and intervals."""
+    """Ticks of cron lines and intervals. Implements `batchsync.reconcile.due_jobs.Ticks`."""
 
-    def due(self, schedule: Schedule, last_done: datetime, now: datetime) -> datetime | None:
-        """Return the latest tick after `last_done` that is not after `now`, or None."""
-        return due_tick(schedule, last_done, now)
+    def due(self, job: Job, last_done: datetime, now: datetime, served_since: datetime) -> DueTick | None:
+        """Return the tick whose run begins now, or None."""
+        schedule = job.effective_schedule
+        return None if schedule is None else due_run(schedule, job.name, last_done, now, served_since)
 
-    def upcoming(self, schedule: Schedule, after: datetime) -> datetime | None:
-        """Return the first tick after a time, or None."""
-        return next(iter(next_ticks(schedule, after, 1)), None)
+    def upcoming(self, job: Job, now: datetime) -> datetime | None:
+        """Return when a run may begin next, or None."""
+        return None if job.effective_schedule is None else next_wake(job.effective_schedule, job.name, now)
+
+    def quiet_until(self, job: Job, now: datetime) -> datetime | None:
+        """Return when the present quiet hours end, or None."""
+        return None if job.schedule is None else quiet_until(job.schedule, now)
 
 
 @command("serve", example="batchsync serve\nbatchsync serve --once    # from cron: do what is due, then end")
@@ -264,7 +270,7 @@ def _idle(contexts: Sequence[SelectedJob], now: datetime) -> str:
         (tick, context.job.name)
         for context in contexts
         if (schedule := context.job.effective_schedule)
-        for tick in next_ticks(schedule, now, 1)
+        for tick in next_begins(schedule, context.job.name, now, 1)
     ]
     tick, job = min(ticks)
     return f"nothing is due; the next tick is {moment(tick)} ({escape_controls(job)})"

@@ -13,7 +13,7 @@ from batchsync.core.clock_text import describe_offset
 from batchsync.core.policy import with_overrides
 from batchsync.errors import ExitCode, UsageError
 from batchsync.report.status import JobStatus, StatusReport
-from batchsync.schedule import next_ticks
+from batchsync.schedule import next_begins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -108,7 +108,7 @@ def _job(name: str, known: DeclaredJobs, journal: Journal | None, now: datetime)
     lease = journal.lease_row(name) if journal and _is_running(journal, name) else None
     job = known.job(name)
     schedule = job.effective_schedule if job and job.name == name else None
-    ticks = next_ticks(schedule, now, 1) if schedule else ()
+    ticks = next_begins(schedule, name, now, 1) if schedule else ()
     return JobStatus(
         job=name,
         last=run_report(journal, last, {name: job.budget} if job else {}) if journal and last else None,

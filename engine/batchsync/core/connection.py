@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
 
+    from batchsync.core.account_limits import AccountLimits
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
@@ -18,8 +20,9 @@ class Connection:
 
     `credentials` maps a name to the reference as written (`${VAR}`, `${VAR:-default}`, `${file:...}`); references of
     `proxy` are left as written, too. `storage_hosts` are patterns of `core.storage_location`. `poll_every`, `deadline`,
-    `retry_for` and `in_flight` override the vendor's policy. `settings` are values of settings of the vendor, and
-    `setting_files` the files that they were read from. `renamed_from` are former names of the connection.
+    `retry_for` and `in_flight` override the vendor's policy, and `limits` lower what the vendor takes. `settings` are
+    values of settings of the vendor, and `setting_files` the files that they were read from. `renamed_from` are former
+    names of the connection.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Connection:
     deadline: timedelta | None = None
     retry_for: timedelta | None = None
     in_flight: int | None = None
+    limits: AccountLimits | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     setting_files: tuple[str, ...] = ()
     renamed_from: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from datetime import timedelta
 from statistics import median
 from typing import TYPE_CHECKING
 
+from batchsync.core.account_limits import days_needed
 from batchsync.core.vendor_calls import CallName
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Forecast:
         raw_size: Bytes of all records before compression, from the records that the plan shows; None without any.
         calls: Number of vendor calls about the batches; without past batches those besides polls.
         duration: Time from the first submission to the last verdict; None without past batches.
+        days: Number of days in which the account may send that much; 1 without a limit of a day.
     """
 
     files: int
@@ -54,6 +56,7 @@ class Forecast:
     raw_size: int | None
     calls: int
     duration: timedelta | None
+    days: int = 1
 
 
 def forecast(
@@ -87,14 +90,19 @@ def forecast(
         per_batch = timedelta(seconds=median(batch.took.total_seconds() for batch in past))
         duration = per_batch * math.ceil(files / in_flight)
     polls = 0 if per_batch is None else _polls(per_batch, policy)
+    calls = files * (_calls(rules.dialect) + polls)
+    account = policy.account
+    amounts = ((records, account.rows_per_day), (size, account.bytes_per_day), (calls, account.calls_per_day))
+    days = max(days_needed(amount, limit) for amount, limit in amounts)
     return Forecast(
         files=files,
         in_flight=in_flight,
         past=len(past),
         size=size,
         raw_size=None if bytes_per_record is None else math.ceil(records * bytes_per_record),
-        calls=files * (_calls(rules.dialect) + polls),
-        duration=duration,
+        calls=calls,
+        duration=None if duration is None else max(duration, timedelta(days=days - 1)),
+        days=days,
     )
 
 

@@ -16,12 +16,12 @@ from batchsync.core.suppressed import OnSuppressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import timedelta
 
     from batchsync.core.contract import Contract
     from batchsync.core.landed_part import LandedPart
     from batchsync.core.object_storage import Storage, StoredFiles
     from batchsync.core.query import Query
+    from batchsync.core.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,15 +156,6 @@ class Results:
     roots: tuple[str, ...] = ()
     storage: Storage | None = None
     place: Place = field(default=Place(), compare=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
-    """Schedule of a job: a cron line in a time zone, or a fixed interval from midnight UTC."""
-
-    cron: str | None = None
-    every: timedelta | None = None
-    timezone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

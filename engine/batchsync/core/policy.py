@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from batchsync.core import backoff
+from batchsync.core.account_limits import AccountLimits
 
 if TYPE_CHECKING:
     from batchsync.core.connection import Connection
@@ -54,7 +55,8 @@ class Policy:
         foreign_answers_max: Answers in a row that do not come from the vendor (pages and redirects of a proxy), after
             which the batch is parked.
         attempts_max: Lost allocations in a row, without another failure between them, after which the batch is parked.
-        in_flight_max: Batches of a connection between allocation and verdict.
+        in_flight_max: Batches of an account between allocation and verdict.
+        account: Calls, rows and bytes that the vendor takes from an account.
     """
 
     on_unknown_allocation: OnUnknownOutcome = OnUnknownOutcome.STOP
@@ -78,6 +80,7 @@ class Policy:
     foreign_answers_max: int = 24
     attempts_max: int = 20
     in_flight_max: int = 1
+    account: AccountLimits = field(default=AccountLimits())
 
     @property
     def unreported_before_commit(self) -> bool:
@@ -105,4 +108,6 @@ def with_overrides(policy: Policy, connection: Connection) -> Policy:
         policy = replace(policy, retry_for=connection.retry_for)
     if connection.in_flight is not None:
         policy = replace(policy, in_flight_max=connection.in_flight)
+    if connection.limits is not None:
+        policy = replace(policy, account=policy.account.lowered(connection.limits))
     return policy

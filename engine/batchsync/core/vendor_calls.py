@@ -232,7 +232,7 @@ class Limits:
     """Timeouts, and maximum response sizes in bytes: `file_max` as received, `expanded_max` after gunzip.
 
     `connect` and `read` limit single operations of a socket; a whole call, from the connection to the last byte, takes
-    at most `answer`, or `whole` if a file is sent or downloaded. At most `calls_per_minute` calls of the API are made.
+    at most `answer`, or `whole` if a file is sent or downloaded.
     """
 
     connect: timedelta = timedelta(seconds=10)
@@ -242,7 +242,6 @@ class Limits:
     answer_max: int = 4 * 2**20
     file_max: int = 2 * 2**30
     expanded_max: int = 8 * 2**30
-    calls_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

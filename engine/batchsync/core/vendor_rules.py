@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from batchsync.core.account_limits import lower_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from batchsync.core.account_limits import AccountLimits
     from batchsync.core.policy import Policy
     from batchsync.core.record_schema import RecordSchema
     from batchsync.core.vendor_calls import Dialect
@@ -207,6 +210,19 @@ class VendorRules:
     def removal_modes(self) -> tuple[str, ...]:
         """Modes that send removals."""
         return tuple(mode for mode, sends in self.modes.items() if sends is Sends.REMOVALS)
+
+    def within(self, lower: AccountLimits | None) -> VendorRules:
+        """Return the rules with batch files that are no larger than what an account may send in a day.
+
+        Args:
+            lower: Limits of a connection; None if it has none.
+        """
+        limits = self.policy.account if lower is None else self.policy.account.lowered(lower)
+        if not limits.limits_batches:
+            return self
+        rows = lower_of(self.file.rows_max, limits.rows_per_day)
+        size = lower_of(self.file.bytes_max, limits.bytes_per_day)
+        return replace(self, file=replace(self.file, rows_max=rows, bytes_max=size))
 
     def schema_for(self, target: Mapping[str, str]) -> RecordSchema | None:
         """Return the record schema that a job's `target` names, else the vendor's default, else None."""

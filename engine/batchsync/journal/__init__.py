@@ -8,7 +8,8 @@ from batchsync.journal.anchor import accept_older, open_anchored
 from batchsync.journal.environment import check_environment, own_environment
 from batchsync.journal.files import check_present
 from batchsync.journal.journal import Journal
-from batchsync.journal.lease import hold_all, is_held, lease, this_process, unlock
+from batchsync.journal.lease import hold_all, lease, this_process, unlock
+from batchsync.journal.lock_files import is_held
 from batchsync.journal.model import (
     AlertChanges,
     AlertMessage,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from batchsync.core.run import RunState
 from batchsync.errors import LockedError
 from batchsync.journal import codec
-from batchsync.journal.reject_search import RejectSearches
+from batchsync.journal.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from batchsync.ports import BaselineEntry
 
 
-class Coordination(RejectSearches):
+class Coordination(Usage):
     """Ticks, approvals, leases and renames; a base of `Journal`."""
 
     def claim_tick(self, job: str, at: datetime) -> bool:

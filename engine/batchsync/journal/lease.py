@@ -11,11 +11,10 @@ import os
 import socket
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from batchsync.errors import BatchsyncError, LockedError
-from batchsync.journal.files import secure_folder, unreachable_error
-from batchsync.util.files import sha256_of
+from batchsync.journal.files import unreachable_error
+from batchsync.journal.lock_files import lock_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
     from batchsync.journal.journal import Journal
 
-_NAME_MAX = 200
 _MAX_ATTEMPTS = 20
 
 
@@ -51,7 +49,7 @@ def lease(journal: Journal, folder: Path, job: str, owner: str, at: datetime) ->
         LockedError: If another process holds the lease.
         UnavailableError: If the lock file cannot be used.
     """
-    path = _lock_file(folder, job)
+    path = lock_file(folder, job)
     descriptor, epoch = _acquire(journal, path, job, owner, at)
     try:
         yield epoch
@@ -62,21 +60,6 @@ def lease(journal: Journal, folder: Path, job: str, owner: str, at: datetime) ->
                 journal.drop_lease(job, epoch)
         finally:
             os.close(descriptor)
-
-
-def is_held(folder: Path, job: str) -> bool:
-    """Return whether a live process holds the lease. The journal may name a killed process; the kernel lock cannot."""
-    try:
-        descriptor = os.open(_lock_file(folder, job), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except (OSError, BatchsyncError):
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 @contextlib.contextmanager
@@ -97,7 +80,7 @@ def hold_all(folder: Path, jobs: Iterable[str]) -> Iterator[None]:
     held: list[int] = []
     try:
         for job in sorted(jobs):
-            path = _lock_file(folder, job)
+            path = lock_file(folder, job)
             try:
                 held.append(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
                 fcntl.flock(held[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -126,7 +109,7 @@ def unlock(journal: Journal, folder: Path, job: str, at: datetime) -> int:
     Returns:
         The new epoch.
     """
-    path = _lock_file(folder, job)
+    path = lock_file(folder, job)
     return journal.void_lease(job, at, then=lambda: path.unlink(missing_ok=True))
 
 
@@ -178,13 +161,3 @@ def _is_named(descriptor: int, path: Path) -> bool:
     except OSError:
         return False
     return os.path.samestat(os.fstat(descriptor), current)
-
-
-def _lock_file(folder: Path, job: str) -> Path:
-    """Return the path of the job's lock file in a private folder; the name is quoted, and hashed if too long."""
-    locks = folder / "locks"
-    secure_folder(locks, create=True)
-    name = quote(job, safe=" ")
-    if len(name) > _NAME_MAX:
-        name = f"{name[:100]}-{sha256_of(job.encode())}"
-    return locks / f"{name}.lock"

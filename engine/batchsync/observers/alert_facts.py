@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from batchsync.core.alert_conditions import Failure
     from batchsync.core.guards import Budget
-    from batchsync.core.job import Schedule
+    from batchsync.core.schedule import Schedule
     from batchsync.journal import Journal
 
 

@@ -12,12 +12,14 @@ from batchsync.ports import (
     JobFinished,
     JobsReloaded,
     JobsReloadFailed,
+    LimitReached,
     NeedsAttention,
     OriginChecked,
     PartialRead,
     Progress,
     RunFinished,
     RunStarted,
+    TickSkipped,
     VendorCalled,
     Waiting,
 )
@@ -39,6 +41,8 @@ EVENT_NAMES: Mapping[type[RunEvent], str] = {
     VendorCalled: "vendor_called",
     ClockDiffers: "clock_differs",
     Waiting: "waiting",
+    TickSkipped: "tick_skipped",
+    LimitReached: "limit_reached",
     RunFinished: "run_finished",
     JobFinished: "job_finished",
     JobsReloaded: "jobs_reloaded",
@@ -56,7 +60,9 @@ def subject_of(event: RunEvent) -> tuple[str, str, str]:
             return event.job, event.run, event.batch
         case RunStarted() | GuardTripped() | RunFinished():
             return event.job, event.run, ""
-        case Progress() | PartialRead() | ClockDiffers() | JobFinished() | JobsReloadFailed():
+        case LimitReached():
+            return event.job, "", event.batch
+        case Progress() | PartialRead() | ClockDiffers() | TickSkipped() | JobFinished() | JobsReloadFailed():
             return event.job, "", ""
         case CommandStarted() | Waiting() | JobsReloaded() | OriginChecked():
             return "", "", ""

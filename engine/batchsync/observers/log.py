@@ -20,12 +20,14 @@ from batchsync.ports import (
     JobFinished,
     JobsReloaded,
     JobsReloadFailed,
+    LimitReached,
     NeedsAttention,
     OriginChecked,
     PartialRead,
     Progress,
     RunFinished,
     RunStarted,
+    TickSkipped,
     Waiting,
 )
 from batchsync.report.log_entry import LogEntry
@@ -151,12 +153,8 @@ def _described(event: RunEvent) -> tuple[int, str]:
             text = f"{escape_controls(event.job)}: run {event.run} awaits approval: {escape_controls(event.message)}"
         case NeedsAttention():
             level, text = logging.ERROR, _batch_text(event.batch, f"needs attention: {escape_controls(event.reason)}")
-        case ClockDiffers():
-            level = logging.WARNING
-            text = (
-                f"connection {escape_controls(event.connection)}: the vendor's clock is {describe_offset(event.offset)}"
-            )
-            text += "; expiry times are converted. Check the clock of this machine if the difference is not expected"
+        case TickSkipped() | LimitReached() | ClockDiffers():
+            level, text = _noted(event)
         case RunFinished():
             state = "needs attention" if event.settlement.needs_attention else _RUN_STATES[event.state]
             text = f"run {event.run} {state}: {equation(event.settlement)}"
@@ -171,6 +169,20 @@ def _described(event: RunEvent) -> tuple[int, str]:
         case _:
             pass
     return level, text
+
+
+def _noted(event: TickSkipped | LimitReached | ClockDiffers) -> tuple[int, str]:
+    """Return level and text of a tick that is dropped, a batch that waits for a limit, and a clock that differs."""
+    if isinstance(event, ClockDiffers):
+        connection = escape_controls(event.connection)
+        text = f"connection {connection}: the vendor's clock is {describe_offset(event.offset)}"
+        text += "; expiry times are converted. Check the clock of this machine if the difference is not expected"
+        return logging.WARNING, text
+    job = escape_controls(event.job)
+    if isinstance(event, TickSkipped):
+        return logging.WARNING, f"{job}: the tick of {iso(event.tick)} is not run: {event.reason}"
+    then = f" until {iso(event.until)}" if event.until else "; `batchsync resume` follows that batch"
+    return logging.INFO, f"{job}: batch {event.batch}: waits for the limit of {event.limit}{then}"
 
 
 def _batch_text(batch: Batch, text: str) -> str:

@@ -24,7 +24,7 @@ from batchsync.observers.durations import Durations, StageTimer
 from batchsync.observers.metrics_memory import Remembered, updating
 from batchsync.observers.metrics_reading import JournalReading, journal_marks, read_journal
 from batchsync.ports import JobFinished, JobsReloaded, JobsReloadFailed, VendorCalled
-from batchsync.schedule import next_ticks
+from batchsync.schedule import first_begin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -210,10 +210,10 @@ def _of_memory(remembered: Remembered) -> Iterator[Family]:
 def _of_jobs(jobs: Sequence[Job], begun: Mapping[str, datetime], now: datetime) -> Iterator[Family]:
     """Yield the gauges of the active jobs; a tick that was not begun is in the past."""
     ticks = {
-        job.name: tick.timestamp()
+        job.name: begin.timestamp()
         for job in jobs
         if (schedule := job.effective_schedule) is not None
-        for tick in next_ticks(schedule, begun.get(job.name, now), 1)
+        and (begin := first_begin(schedule, job.name, begun.get(job.name, now))) is not None
     }
     yield _gauge(metrics.NEXT_TICK, _by_job(ticks))
     yield _gauge(metrics.SUSPENDED, _by_job({job.name: float(job.suspend) for job in jobs}))

@@ -13,12 +13,14 @@ from batchsync.ports import (
     JobFinished,
     JobsReloaded,
     JobsReloadFailed,
+    LimitReached,
     NeedsAttention,
     OriginChecked,
     PartialRead,
     Progress,
     RunFinished,
     RunStarted,
+    TickSkipped,
     VendorCalled,
     Waiting,
 )
@@ -107,8 +109,8 @@ def event_data(event: RunEvent) -> Mapping[str, object]:
             data = {"event": "origin_checked", "origin": event.origin, "error": event.error}
         case VendorCalled():
             data = {}  # never written
-        case Waiting():
-            data = {"event": "waiting", "until": iso(event.until)}
+        case TickSkipped() | LimitReached() | Waiting():
+            data = _postponed_data(event)
         case BatchChanged(batch=batch):
             data = {"event": "batch_changed", **batch_data(batch)}
         case ClockDiffers():
@@ -120,6 +122,17 @@ def event_data(event: RunEvent) -> Mapping[str, object]:
         case _:
             data = _job_event_data(event)
     return data
+
+
+def _postponed_data(event: TickSkipped | LimitReached | Waiting) -> Mapping[str, object]:
+    """Return a wait, a tick that is dropped, or a batch that waits for a limit."""
+    if isinstance(event, Waiting):
+        return {"event": "waiting", "until": iso(event.until)}
+    if isinstance(event, TickSkipped):
+        return {"event": "tick_skipped", "job": event.job, "tick": iso(event.tick), "reason": event.reason}
+    until = None if event.until is None else iso(event.until)
+    where = {"job": event.job, "batch": event.batch}
+    return {"event": "limit_reached", **where, "limit": event.limit, "until": until}
 
 
 def _job_event_data(

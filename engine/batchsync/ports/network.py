@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from batchsync.core.account_limits import AccountLimits, Reservation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,10 @@ class StorageMemory(Protocol):
         ...
 
 
+#: Reserves calls at a time, or returns when to ask again; None if no state is open to reserve them in.
+ReserveCalls: TypeAlias = Callable[[datetime], Reservation | None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """Network settings of a connection.
@@ -50,8 +58,12 @@ class Network:
         proxy: Proxy of all requests; None connects directly. Nothing of the environment is used.
         storage_hosts: Patterns of hosts, or of hosts and buckets, that jobs.yaml declares.
         storage_memory: Memory of storage that jobs.yaml does not declare; None remembers nothing.
+        limits: Limits of the account, as far as jobs.yaml lowers them.
+        reserve_calls: Reserves calls of the account in the state; None counts those of this process only.
     """
 
     proxy: Proxy | None = None
     storage_hosts: tuple[str, ...] = ()
     storage_memory: StorageMemory | None = None
+    limits: AccountLimits = field(default=AccountLimits())
+    reserve_calls: ReserveCalls | None = None

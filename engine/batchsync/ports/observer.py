@@ -142,6 +142,32 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LimitReached:
+    """A batch waits because of a limit of its account.
+
+    Attributes:
+        job: Its job.
+        batch: The batch.
+        limit: The limit, such as `10,000 rows a day`.
+        until: When it is tried again; None if it waits for a batch of another job that no process follows.
+    """
+
+    job: str
+    batch: str
+    limit: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickSkipped:
+    """A tick of a job's schedule is not run, now or later, because of `catch_up: none` or `overlap: skip`."""
+
+    job: str
+    tick: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished:
     """This process is done with a run, for now if it is not settled."""
 
@@ -228,6 +254,8 @@ RunEvent = (
     | VendorCalled
     | ClockDiffers
     | Waiting
+    | TickSkipped
+    | LimitReached
     | RunFinished
     | JobFinished
     | JobsReloaded

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
+    from batchsync.core.account_limits import AccountLimits, Reservation
     from batchsync.core.batch import Batch
     from batchsync.core.events import CollectedAgain, Delivered, Event, Resolved
     from batchsync.core.personal_data import Tombstone
@@ -289,6 +290,38 @@ class StateStore(Protocol):
 
     def claim_tick(self, job: str, tick: datetime) -> bool:
         """Claim a tick whose source cannot be used, without a run; return False if it was claimed before."""
+        ...
+
+    def calls_free_at(self, account: str, limits: AccountLimits, now: datetime) -> datetime | None:
+        """Return when a call may be made within the limits of an account; None if it may be now.
+
+        Args:
+            account: Id of the account.
+            limits: Its limits.
+            now: Current time.
+        """
+        ...
+
+    def reserve_batch(
+        self, batch: Batch, account: str, limits: AccountLimits, in_flight: int, now: datetime, counted_at: datetime
+    ) -> Reservation:
+        """Reserve the place, rows and bytes of a batch that is about to be sent. An attempt counts once.
+
+        Args:
+            batch: The batch.
+            account: Id of its account.
+            limits: Limits of the account.
+            in_flight: Greatest number of batches of the account that the vendor has at a time.
+            now: Current time.
+            counted_at: When the vendor counts the batch at the latest.
+
+        Returns:
+            Whether it may be sent now, or when to ask again.
+        """
+        ...
+
+    def note_sent(self, batch: Batch, at: datetime) -> None:
+        """Record when the upload of a batch has ended, which the vendor has counted by then."""
         ...
 
     @property

@@ -20,6 +20,7 @@ from batchsync.reconcile.accounts import account_changed_error, same_account
 from batchsync.reconcile.batch_files import precheck
 from batchsync.reconcile.deliver import Delivery
 from batchsync.reconcile.perform import perform
+from batchsync.reconcile.send_gate import note_sent, permitted, reserved
 from batchsync.reconcile.suppressed import withhold
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from batchsync.reconcile.prepare import Preparation
+    from batchsync.reconcile.send_gate import QuietUntil
     from batchsync.reconcile.services import JobContext, Services
 
 _NO_WAIT = timedelta(0)
@@ -36,11 +38,13 @@ _NO_WAIT = timedelta(0)
 class WaitPolicy:
     """Limits on waiting.
 
-    Without `wait` it performs only steps that are due now; `until` is the latest time that it waits for.
+    Without `wait` it performs only steps that are due now; `until` is the latest time that it waits for. No batch is
+    sent in quiet hours, whose end `quiet_until` returns; None: they do not count.
     """
 
     wait: bool = True
     until: datetime | None = None
+    quiet_until: QuietUntil | None = None
 
 
 def drive_to_completion(
@@ -57,7 +61,7 @@ def drive_to_completion(
     Returns:
         The error of each job that had to stop, by job name.
     """
-    loop = Loop(contexts, services, peers)
+    loop = Loop(contexts, services, peers, quiet_until=wait_policy.quiet_until)
     loop.run(wait_policy)
     return loop.failed
 
@@ -70,9 +74,15 @@ class Loop:
     """
 
     def __init__(
-        self, contexts: Mapping[str, JobContext], services: Services, peers: Iterable[JobContext] = ()
+        self,
+        contexts: Mapping[str, JobContext],
+        services: Services,
+        peers: Iterable[JobContext] = (),
+        *,
+        quiet_until: QuietUntil | None = None,
     ) -> None:
         """Read the open batches of the jobs from the journal."""
+        self._quiet_until = quiet_until
         self.failed: dict[str, BatchsyncError] = {}
         self._contexts, self._services = contexts, services
         self._peers = {context.job.name: context for context in peers if context.job.name not in contexts}
@@ -135,7 +145,7 @@ class Loop:
         for batch in admit_by_connection(self._visible_batches(), self._peers | dict(self._contexts), self.failed):
             if batch.job in self.failed or batch.job in self._peers:
                 continue
-            match self._decide(batch):
+            match self._permitted(self._decide(batch), batch):
                 case NoOp():
                     continue
                 case Wait(until=until):
@@ -160,6 +170,16 @@ class Loop:
     def _decide(self, batch: Batch) -> Step:
         return decide(batch, self._contexts[batch.job].policy, self._services.clock.now())
 
+    def _permitted(self, step: Step, batch: Batch) -> Step:
+        """Return the step, with what it uses reserved, or a wait where it may not be taken now."""
+        context = self._contexts[batch.job]
+        step = permitted(step, batch, context, self._services, self._quiet_until)
+        try:
+            return reserved(step, batch, context, self._services)
+        except BatchsyncError as error:
+            self.failed[batch.job] = error
+            return NoOp()
+
     def _execute(self, step: Step, batch: Batch) -> None:
         """Take a step with a batch. Upload right after allocation; the signed URL expires."""
         context = self._contexts[batch.job]
@@ -175,7 +195,9 @@ class Loop:
         if isinstance(step, Upload) and (withheld := withhold(batch, context, self._services)) is not None:
             self._services.events.emit(BatchChanged(batch=withheld))
             return withheld
-        return execute(step, batch, context, self._services)
+        after = execute(step, batch, context, self._services)
+        note_sent(step, after, context, self._services)
+        return after
 
     def _update_open(self, batch: Batch) -> Batch:
         """Keep the batch in memory (an allocation's URL is stored nowhere else); drop it and its files if delivered."""

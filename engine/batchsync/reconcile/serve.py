@@ -6,7 +6,7 @@ Ticks are in the journal, so that a crash between two ticks loses none.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from batchsync.core.batch import Phase
@@ -15,12 +15,14 @@ from batchsync.core.run import RunState
 from batchsync.core.steps import NoOp, Wait
 from batchsync.errors import BatchsyncError, LockedError, SourceError, SpecError
 from batchsync.ports import Waiting
+from batchsync.reconcile.due_jobs import due_jobs
 from batchsync.reconcile.erased_keys import forget_erased_keys
 from batchsync.reconcile.loop import WaitPolicy, admit_by_connection, drive_to_completion
 from batchsync.reconcile.new_run import NewRunRequest
-from batchsync.reconcile.open_work import blocker_at, open_runs
+from batchsync.reconcile.open_work import open_runs
 from batchsync.reconcile.prepare import abort_preparation
 from batchsync.reconcile.renames import under_former_names
+from batchsync.reconcile.send_gate import permitted
 from batchsync.reconcile.services import JobContext, UnableJob
 from batchsync.reconcile.sync import (
     JobOutcome,
@@ -32,28 +34,16 @@ from batchsync.reconcile.sync import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from batchsync.core.batch import Batch
-    from batchsync.core.job import Schedule
+    from batchsync.reconcile.due_jobs import Ticks
     from batchsync.reconcile.services import SelectedJob, Services
 
 #: Longest sleep: a changed jobs file or a clock that jumped is noticed within it.
 _MAX_SLEEP = timedelta(minutes=5)
+#: What a person starts is sent in quiet hours, too.
 _AT_ONCE = WaitPolicy(wait=False)
-
-
-class Ticks(Protocol):
-    """Source of schedule ticks."""
-
-    def due(self, schedule: Schedule, last_done: datetime, now: datetime) -> datetime | None:
-        """Return the latest tick after `last_done` that is not after `now`, or None."""
-        ...
-
-    def upcoming(self, schedule: Schedule, after: datetime) -> datetime | None:
-        """Return the first tick after the given time, or None if there is none."""
-        ...
 
 
 class Controls(Protocol):
@@ -99,17 +89,19 @@ def serve(
     Raises:
         BatchsyncError: If the journal fails.
     """
-    reporter = _OutcomeReporter(on_outcome)
+    reporter, served_since = _OutcomeReporter(on_outcome), services.clock.now()
+    at_once = WaitPolicy(wait=False, quiet_until=ticks.quiet_until)
     while True:
-        contexts, attempted = load_contexts(), set[str]()
+        contexts, attempted, began = load_contexts(), dict[str, datetime](), services.clock.now()
         if controls is not None:
             _run_asked(controls.take(contexts), contexts, services, reporter)
         while due := next(
-            (pair for pair in _due(contexts, services, ticks) if pair[0].job.name not in attempted), None
+            (pair for pair in due_jobs(contexts, services, ticks, served_since) if _is_next(pair, attempted, began)),
+            None,
         ):
             context, tick = due
-            attempted.add(context.job.name)
-            for outcome in sync([context], services, _AT_ONCE, NewRunRequest(tick=tick, peers=_able(contexts))):
+            attempted[context.job.name] = tick
+            for outcome in sync([context], services, at_once, NewRunRequest(tick=tick, peers=_able(contexts))):
                 reporter.report(outcome)
                 if isinstance(outcome.error, SourceError | SpecError):
                     # An error of the source is final for this tick; an unavailable vendor is tried again.
@@ -117,7 +109,7 @@ def serve(
             contexts = load_contexts()
         failed = set()
         contexts = _with_former_names(contexts, services)
-        for outcome in _follow(contexts, services):
+        for outcome in _follow(contexts, services, at_once):
             reporter.report(outcome)
             if outcome.error:
                 failed.add(outcome.job)
@@ -137,6 +129,12 @@ def _run_asked(
         if context.job.name in asked:
             for outcome in sync([context], services, _AT_ONCE, NewRunRequest(peers=_able(contexts))):
                 reporter.report(outcome)
+
+
+def _is_next(due: tuple[SelectedJob, datetime], attempted: Mapping[str, datetime], began: datetime) -> bool:
+    """Return whether a due tick is run in this pass: the first of its job, or one more that was missed before it."""
+    last = attempted.get(due[0].job.name)
+    return last is None or last < due[1] <= began
 
 
 def _able(contexts: Sequence[SelectedJob]) -> list[JobContext]:
@@ -177,25 +175,7 @@ def _failure_text(outcome: JobOutcome) -> str:
     return outcome.error.message if outcome.error else outcome.skipped
 
 
-def _due(contexts: Sequence[SelectedJob], services: Services, ticks: Ticks) -> Iterator[tuple[SelectedJob, datetime]]:
-    """Yield the jobs whose tick has come, in dependency order, except those that wait for another job served here."""
-    served_jobs = {context.job.name for context in contexts}
-    for context in contexts:
-        schedule = context.job.effective_schedule
-        if schedule is None:
-            continue
-        # Ticks count from when any process first sees the job, whatever keeps it from running.
-        last = services.store.register_job(context.job.name, services.clock.now())
-        # Batches in flight are followed here and end soon; `sync` reports all other blockers.
-        blockers = [blocker_at(name, services) for name in served_jobs.intersection(context.job.depends_on)]
-        if any(blocker.temporary for blocker in blockers if blocker):
-            continue
-        tick = ticks.due(schedule, last, services.clock.now())
-        if tick is not None:
-            yield context, tick
-
-
-def _follow(contexts: Sequence[SelectedJob], services: Services) -> list[JobOutcome]:
+def _follow(contexts: Sequence[SelectedJob], services: Services, at_once: WaitPolicy) -> list[JobOutcome]:
     """Drive batches in flight as far as possible now, all jobs side by side, and return the outcomes to report.
 
     These are runs that were settled, batches that need attention, and errors of jobs that had to stop.
@@ -215,7 +195,7 @@ def _follow(contexts: Sequence[SelectedJob], services: Services) -> list[JobOutc
                 failed[name] = error
         runs = {name: open_runs(name, services) for name in able}
         attention_before = {name: {batch.id for batch in _needing_attention(name, services)} for name in able}
-        failed |= drive_to_completion(able, services, _AT_ONCE, _able(contexts))
+        failed |= drive_to_completion(able, services, at_once, _able(contexts))
         forget_erased_keys(able, failed, services)
         causes = {name: cause(error, name, services) for name, error in failed.items()}
     # A job that another process runs is left to it.
@@ -250,13 +230,14 @@ def _is_settled(run: str, services: Services) -> bool:
 def _wake(contexts: Sequence[JobContext], services: Services, ticks: Ticks, failed: Collection[str]) -> datetime:
     """Return when something is due next. Batches in flight of jobs that had to stop do not count."""
     now = services.clock.now()
-    schedules = [schedule for context in contexts if (schedule := context.job.effective_schedule) is not None]
-    wake_times = [now + _MAX_SLEEP, *(tick for schedule in schedules if (tick := ticks.upcoming(schedule, now)))]
+    wake_times = [now + _MAX_SLEEP, *(at for context in contexts if (at := ticks.upcoming(context.job, now)))]
     known = {context.job.name: context for context in contexts}
     for batch in admit_by_connection(
         (batch for job in known for batch in services.store.open_batches(job)), known, failed
     ):
-        match decide(batch, known[batch.job].policy, now):
+        context = known[batch.job]
+        step = decide(batch, context.policy, now)
+        match permitted(step, batch, context, services, ticks.quiet_until):
             case Wait(until=until):
                 wake_times.append(until)
             case NoOp():

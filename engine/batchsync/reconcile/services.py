@@ -10,7 +10,7 @@ from batchsync.core.retention import Retention
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
-    from datetime import timedelta
+    from datetime import datetime, timedelta
     from pathlib import Path
 
     from batchsync.core.batch import Batch, BatchFile
@@ -37,7 +37,8 @@ class JobContext:
     """A job, its vendor and the account that it sends to. `policy` is the vendor's with the connection's overrides.
 
     `declared` are the names of all jobs in jobs.yaml, former names included; None if they are not known.
-    `other_names` are those of the job, where it stands for one of its former names.
+    `other_names` are those of the job, where it stands for one of its former names. `account` is the id of the account
+    alone, whose limits hold for all targets; nothing is counted without it.
     """
 
     job: Job
@@ -47,6 +48,7 @@ class JobContext:
     vendor: Vendor
     declared: frozenset[str] | None = None
     other_names: frozenset[str] = frozenset()
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +126,8 @@ class Services:
     files, once per run. `shield` delays an interruption to the end of a call whose result must be journaled. `lease`
     makes this process the only runner of a job until the context is left, or raises LockedError. `in_background` runs a
     batch file iterator while the loop runs; the iterator gets a function that returns whether to stop. `retention` says
-    how long what is no longer needed is kept. `back_up` backs up the state folder, if jobs.yaml says where to;
+    how long what is no longer needed is kept. `limited` are batches that wait for a limit, with the time of the next
+    attempt and the limit. `back_up` backs up the state folder, if jobs.yaml says where to;
     a failure is noted there, and stops nothing.
     """
 
@@ -143,4 +146,5 @@ class Services:
     lease: Callable[[str], AbstractContextManager[object]]
     in_background: Callable[[Callable[[Callable[[], bool]], Iterator[BatchFile]]], BatchFileQueue]
     retention: Retention = field(default_factory=Retention)
+    limited: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     back_up: Callable[[], object] = lambda: None

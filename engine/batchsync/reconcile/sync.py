@@ -148,7 +148,8 @@ def _run_level(
                     services.check(context.job)
             except BatchsyncError as error:
                 failed[name] = error
-        loop = Loop(ready_contexts | formers, services, new_runs.peers if new_runs else ())
+        peers = new_runs.peers if new_runs else ()
+        loop = Loop(ready_contexts | formers, services, peers, quiet_until=wait_policy.quiet_until)
         loop.run(wait_policy)
         if new_runs is None:
             loop.failed |= not_reopened(ready_contexts | formers, services)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from batchsync.core.job import Job, Schedule
+    from batchsync.core.job import Job
+    from batchsync.core.schedule import Schedule
 
 #: A call that YAML reads as text without quotation marks around it.
 _PLAIN = re.compile(r"[a-z]+\((?:'[\w.]+'|v=\d+)(?:, (?:'[\w.]+'|v=\d+))*\)", re.ASCII)

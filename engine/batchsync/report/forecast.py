@@ -32,6 +32,8 @@ class ForecastReport:
     def _time(self) -> str:
         """Return the expected time, and what it rests on."""
         found = self.forecast
+        if found.days > 1:
+            return f"{found.days:,} days, because of a daily limit of the account"
         if found.duration is None:
             return f"not known, because there is no past batch of {self.vendor}"
         batches = pluralize(found.files, "batch", "batches")
@@ -51,4 +53,5 @@ class ForecastReport:
             "seconds": None if found.duration is None else round(found.duration.total_seconds()),
             "in_flight": found.in_flight,
             "past_batches": found.past,
+            "days": found.days,
         }

@@ -152,6 +152,7 @@ OBJECTS: dict[str, Members] = {
         "seconds": ("int?", "Duration, from past batches."),
         "in_flight": ("int", "Batches that may wait for a verdict at a time."),
         "past_batches": ("int", "Batches that the duration is known from."),
+        "days": ("int", "Days in which the account may send that much, by its daily limits."),
     },
     "plan_file": {
         "path": ("text", "The file."),
@@ -309,6 +310,7 @@ OBJECTS: dict[str, Members] = {
         "suspended": ("bool", "Whether the job is suspended, so that no run begins."),
         "ticks": ("[time]", "Next ticks."),
     },
+    "exported_file": {"name": ("text", "Name of the file."), "text": ("text", "Its content.")},
     "check": {
         "check": ("text", "What was checked."),
         "ok": ("bool", "Whether it is in order."),

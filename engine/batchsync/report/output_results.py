@@ -117,7 +117,14 @@ RESULTS: dict[str, tuple[Members, ...]] = {
         },
     ),
     "cancel": ({"job": JOB, "batches": ("[text]", "Ids of the batches.")},),
-    "schedule": ({"at": ("time", "Time of the report."), "jobs": ("[job_ticks]", "Next ticks of each job.")},),
+    "schedule": (
+        {"at": ("time", "Time of the report."), "jobs": ("[job_ticks]", "Next ticks of each job.")},
+        {
+            "format": ("text", "Format of --export."),
+            "folder": ("text?", "Folder of --into; null if nothing was written."),
+            "files": ("[exported_file]", "Files of the other scheduler."),
+        },
+    ),
     "doctor": ({"problems": ("int", "Checks that failed."), "checks": ("[check]", "Checks.")},),
     "alerts test": ({"problems": ("int", "Channels that failed."), "checks": ("[check]", "Channels.")},),
     "resolve": ({"job": JOB, "batch": BATCH, "delivered": ("bool", "Whether the vendor has its rows.")},),

@@ -16,7 +16,6 @@ clocks change by half an hour (Lord Howe); here it steps through local time, fro
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -25,7 +24,7 @@ from cronsim import CronSim, CronSimError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from batchsync.core.job import Schedule
+    from batchsync.core.schedule import Schedule
 
 FIELDS = 5
 MAX_SHOWN_CHARS = 60  # characters of a problem text that an error shows
@@ -34,7 +33,6 @@ _FIELD_SIZES = (60, 24, 31, 12, 7)
 #: How far back missed ticks are searched. 29 February on a Sunday (`0 0 29 2 */7`) comes once in 28 years.
 LOOK_BACK = timedelta(days=50 * 366)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST_WINDOW = timedelta(hours=2)
 _DAY, _MINUTE = timedelta(days=1), timedelta(minutes=1)
 
 
@@ -74,50 +72,6 @@ def _misread(cron: str) -> str | None:
     return None
 
 
-def next_ticks(schedule: Schedule, after: datetime, count: int) -> tuple[datetime, ...]:
-    """Return the next ticks after a time.
-
-    Args:
-        schedule: The schedule.
-        after: Timezone-aware.
-        count: How many ticks to return at most.
-
-    Returns:
-        Ticks in order; fewer than `count` if the schedule ends, none if it has no times.
-
-    Raises:
-        ValueError: If `after` has no time zone, `check` refuses the schedule, or its interval is not positive.
-    """
-    return tuple(islice(_after(schedule, after), max(count, 0)))
-
-
-def due_tick(schedule: Schedule, last_done: datetime | None, now: datetime) -> datetime | None:
-    """Return the latest tick not later than `now` and later than `last_done`; None if no tick is due.
-
-    Of several missed ticks only the latest is due: a job compares whole states, so one run makes up for all.
-
-    Args:
-        schedule: The schedule.
-        last_done: The tick that was run last; None makes the latest tick due. To wait for the next tick instead, pass
-            the time at which watching began.
-        now: Timezone-aware.
-
-    Raises:
-        ValueError: If `now` has no time zone, `check` refuses the schedule, or its interval is not positive.
-    """
-    window = _FIRST_WINDOW
-    while True:
-        since = now - window
-        floor = since if last_done is None else max(since, last_done)
-        ticks = tuple(_until(schedule, floor, now))
-        if ticks:
-            return ticks[-1]
-        if floor == last_done or window > LOOK_BACK:
-            return None
-        # A wider window is searched only if the narrower one was empty, so few ticks are generated.
-        window *= 8
-
-
 def explain(schedule: Schedule) -> str:
     """Return the schedule in words, such as `At 02:00 every day (Pacific/Auckland)`.
 
@@ -125,20 +79,31 @@ def explain(schedule: Schedule) -> str:
         ValueError: If `check` refuses the schedule.
     """
     if schedule.cron is not None:
-        return f"{_cron(schedule, EPOCH).explain()} ({schedule.timezone})"
-    if schedule.every is not None:
-        return f"Every {_duration(schedule.every)}, counted from midnight UTC"
-    return "Only when started manually"
+        text = f"{_cron(schedule, EPOCH).explain()} ({schedule.timezone})"
+    elif schedule.every is not None:
+        text = f"Every {_duration(schedule.every)}, counted from midnight UTC"
+    else:
+        return "Only when started manually"
+    zone = "" if schedule.cron is not None else f" ({schedule.timezone})"
+    parts = [f"up to {_duration(schedule.jitter)} later"] if schedule.jitter else []
+    parts += [f"only {', '.join(map(str, schedule.window))}{zone}"] if schedule.window else []
+    parts += [f"not {', '.join(map(str, schedule.quiet))}{zone}"] if schedule.quiet else []
+    return ", ".join([text, *parts])
 
 
-def _until(schedule: Schedule, after: datetime, last: datetime) -> Iterator[datetime]:
-    for tick in _after(schedule, after):
-        if tick > last:
-            return
-        yield tick
+def ticks_after(schedule: Schedule, after: datetime) -> Iterator[datetime]:
+    """Yield all ticks after a time, whatever the window of the schedule.
 
+    Args:
+        schedule: The schedule.
+        after: Timezone-aware.
 
-def _after(schedule: Schedule, after: datetime) -> Iterator[datetime]:
+    Yields:
+        Ticks in order.
+
+    Raises:
+        ValueError: As `next_ticks`.
+    """
     if after.tzinfo is None:
         message = "a datetime with a time zone is required"
         raise ValueError(message)
@@ -170,7 +135,7 @@ def _elapsed_ticks(schedule: Schedule, after: datetime) -> Iterator[datetime]:
         changed_at, offset = None, _offset(zone, start)
         for local in CronSim(schedule.cron or "", (from_time + offset).replace(tzinfo=None)):
             tick = local.replace(tzinfo=UTC) - offset
-            changed_at = _next_change(zone, start, tick)
+            changed_at = next_change(zone, start, tick)
             if changed_at is not None:
                 # The minute of the change may be a tick, and cronsim returns later times only.
                 start, from_time = changed_at, changed_at - timedelta(seconds=1)
@@ -179,7 +144,7 @@ def _elapsed_ticks(schedule: Schedule, after: datetime) -> Iterator[datetime]:
             start = tick
 
 
-def _next_change(zone: ZoneInfo, start: datetime, end: datetime) -> datetime | None:
+def next_change(zone: ZoneInfo, start: datetime, end: datetime) -> datetime | None:
     """Return the first minute after `start`, up to `end`, with another offset from UTC; None if there is none."""
     offset = _offset(zone, start)
     while start < end:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from batchsync.core.connection import Connection
 from batchsync.core.storage_location import STORAGE_FORMS, host_matches, objection_to_declared
 from batchsync.errors import BatchsyncError, SpecError
+from batchsync.spec.compile_limits import compile_limits
 from batchsync.spec.compile_settings import SettingsCompiler
 from batchsync.spec.credentials import FORMS, PROXY_FORMS, credential_objection, proxy_objection, secret_paths
 from batchsync.spec.interpolate import TypedEntry, TypedMap, TypedSeq, Value
@@ -188,6 +189,7 @@ class ConnectionCompiler:
             deadline=model.deadline,
             retry_for=model.retry_for,
             in_flight=model.in_flight,
+            limits=compile_limits(model.limits, entry.value, rules, self._problems),
             settings=settings.values,
             setting_files=tuple(settings.files),
             renamed_from=model.renamed_from or (),

@@ -17,8 +17,9 @@ from batchsync.spec.check_record import RecordCheck
 from batchsync.spec.compile_query import QueryCompiler
 from batchsync.spec.compile_record import compile_record, places_of
 from batchsync.spec.compile_removal import RemovalCompiler
+from batchsync.spec.compile_schedule import compile_schedule
 from batchsync.spec.compile_since import check_since, compile_send
-from batchsync.spec.compile_source import Elsewhere, compile_results, compile_schedule, compile_source, written_paths
+from batchsync.spec.compile_source import Elsewhere, compile_results, compile_source, written_paths
 from batchsync.spec.compile_storage import StorageCompiler
 from batchsync.spec.compile_suppress import check_suppress, compile_suppress, suppressing_paths
 from batchsync.spec.interpolate import TypedMap, Value
@@ -32,11 +33,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from batchsync.core.job import Removal, Results, Schedule, Source, Suppress
+    from batchsync.core.job import Removal, Results, Source, Suppress
     from batchsync.core.mapping import Object
     from batchsync.core.object_storage import Storage
     from batchsync.core.query import Database
     from batchsync.core.record_schema import RecordSchema
+    from batchsync.core.schedule import Schedule
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.spec.interpolate import TypedEntry
     from batchsync.spec.model_validator import ModelValidator, ValidationResult
@@ -365,20 +367,19 @@ class _JobBuilder:
             self._report("on_removed", self._at("results", "on_removed"), f'"on_removed": {reason}', "on_removed: keep")
 
     def _schedule(self) -> Schedule | None:
-        written = self.node.entry("schedule")
-        if written is None or self.validated.model.schedule is None:
+        written, model = self.node.entry("schedule"), self.validated.model.schedule
+        if written is None or model is None:
             return None
         if self.validated.model.source.path == STDIN:
             problem = '"schedule" in a job that reads standard input, which serve does not have'
             self._report("schedule", written.start, problem, "a file as source, or no schedule")
-        return compile_schedule(self.validated.model.schedule, written.value, written.start, self.compiler.problems)
+        return compile_schedule(model, written.value, written.start, self.compiler.problems)
 
     def _at(self, *path: str) -> int:
         """Return the index of the value at a path below the job, or of the nearest key."""
         node, at = self.entry.value, self.entry.start
         for item in path:
-            found = node.entry(item) if isinstance(node, TypedMap) else None
-            if found is None:
+            if (found := node.entry(item) if isinstance(node, TypedMap) else None) is None:
                 break
             node, at = found.value, found.value.start if isinstance(found.value, Value) else found.start
         return at
@@ -388,12 +389,12 @@ class _JobBuilder:
 
 
 def _guards(model: GuardsModel) -> Guards:
-    after_edit, after_lost_file = model.removals_after_edit, model.removals_after_lost_file
+    edit, lost_file = model.removals_after_edit, model.removals_after_lost_file
     return Guards(
         max_remove=model.max_remove,
         max_change=model.max_change,
         max_invalid=model.max_invalid,
         min_rows=model.min_rows,
-        removals_after_edit=Removals(after_edit) if after_edit else None,
-        removals_after_lost_file=Removals(after_lost_file) if after_lost_file else None,
+        removals_after_edit=Removals(edit) if edit else None,
+        removals_after_lost_file=Removals(lost_file) if lost_file else None,
     )

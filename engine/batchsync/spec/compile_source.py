@@ -1,19 +1,14 @@
-"""Compile `source:`, `results:` and `schedule:` blocks into `Source`, `Results` and `Schedule` values."""
+"""Compile `source:` and `results:` blocks into `Source` and `Results` values."""
 
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo, available_timezones
-
-from cronsim import CronSim, CronSimError
 
 from batchsync.core.expression_text import objection_to
-from batchsync.core.job import OnRemovedAnswer, Results, Schedule, Source
+from batchsync.core.job import OnRemovedAnswer, Results, Source
 from batchsync.core.mapping import Expression
 from batchsync.core.source_path import OTHER_WORKBOOKS, STDIN, format_by_ending, scheme_of, text_ending
 from batchsync.spec.compile_contract import compile_contract
@@ -36,20 +31,9 @@ if TYPE_CHECKING:
     from batchsync.spec.compile_storage import StorageCompiler
     from batchsync.spec.interpolate import Typed
     from batchsync.spec.models import ResultsModel
-    from batchsync.spec.models_run import ScheduleModel
     from batchsync.spec.models_source import SourceModel
     from batchsync.spec.problems import Problems
 
-#: Minute, hour, day, month, weekday.
-_CRON_FIELDS = 5
-#: What each field takes, by its name in messages of cronsim, in the order of the fields.
-_CRON_RANGES = {
-    "minute": "0 to 59, *, a list, a range or */5",
-    "hour": "0 to 23, *, a list, a range or */2",
-    "day-of-month": "1 to 31, *, L, a list or a range",
-    "month": "1 to 12, JAN to DEC, *, a list or a range",
-    "day-of-week": "0 to 7 (0 and 7 are Sunday), SUN to SAT, *, a list or a range",
-}
 RESULT_ENDINGS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".db": "sqlite", ".sqlite": "sqlite"}
 
 
@@ -184,41 +168,6 @@ def compile_results(
     )
 
 
-def compile_schedule(model: ScheduleModel, node: Typed, start: int, problems: Problems) -> Schedule | None:
-    """Compile a schedule block.
-
-    Args:
-        model: The validated block.
-        node: The same block with places.
-        start: Index of the key `schedule`.
-        problems: Receives the problems.
-
-    Returns:
-        The schedule; None after reporting a problem with cron and every.
-    """
-    if (model.cron is None) == (model.every is None):
-        has = "both cron and every" if model.cron else "neither cron nor every"
-        problems.add("schedule", start, f'"schedule" has {has}', "either {cron: ..., timezone: ...} or {every: 15m}")
-        return None
-    if model.every is not None:
-        if model.timezone is not None:
-            problems.add("schedule", at(node, "timezone"), "time zone of an interval", "timezone only with cron")
-        return Schedule(every=model.every)
-    cron, zone = str(model.cron), model.timezone or "UTC"
-    if reason := cron_objection(cron):
-        _report_cron(reason, cron, node, problems)
-    if not _is_zone(zone):
-        advice = problems.suggest(zone, _zones(zone))
-        problems.add(
-            "timezone",
-            at(node, "timezone"),
-            f"unknown time zone {quoted(zone)}",
-            "an IANA name such as Pacific/Auckland",
-            advice,
-        )
-    return Schedule(cron=cron, timezone=zone)
-
-
 def _check_origin(model: SourceModel, node: TypedMap, start: int, problems: Problems) -> None:
     if model.path is None and model.job is None:
         if node.get("path") is None and node.get("job") is None:
@@ -284,48 +233,6 @@ def _where(model: SourceModel, node: Typed | None, problems: Problems) -> Expres
     if (objection := objection_to(sql)) is not None:
         problems.add("expression", node.start, f'"where": {objection.message}', EXPRESSION, objection.suggestion)
     return Expression(sql, problems.source.place(node.start))
-
-
-def cron_objection(cron: str) -> str:
-    """Return why a text is no cron line of five fields; empty if it is."""
-    if len(cron.split()) != _CRON_FIELDS:
-        return f"{len(cron.split())} fields"
-    try:
-        next(CronSim(cron, datetime(2025, 1, 1, tzinfo=UTC)))
-    except CronSimError as error:
-        return str(error).lower()
-    except StopIteration:
-        return "no such date"
-    return ""
-
-
-def _report_cron(reason: str, cron: str, node: Typed, problems: Problems) -> None:
-    """Report a cron line, at the field that is wrong if it is known."""
-    written = node.get("cron") if isinstance(node, TypedMap) else None
-    start = at(node, "cron")
-    name = reason.removeprefix("bad ")
-    if name not in _CRON_RANGES or not isinstance(written, Value):
-        problems.add("schedule", start, f'"cron": {reason}', 'five fields, as in "0 2 * * *"')
-        return
-    number = list(_CRON_RANGES).index(name)
-    field = list(re.finditer(r"\S+", cron))[number]
-    inside = start + int(written.quoted) + field.start() if cron in written.raw else start
-    problems.add("schedule", inside, f'"cron": bad {name} {quoted(field[0])}', _CRON_RANGES[name])
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return False
-    return True
-
-
-def _zones(name: str) -> list[str]:
-    """Return candidates for a suggestion: the time zones with the same first letter, best matches first."""
-    first = name.casefold()[:1]
-    found = [timezone for timezone in sorted(available_timezones()) if timezone.casefold().startswith(first)]
-    return sorted(found, key=lambda timezone: timezone.casefold()[:3] != name.casefold()[:3])
 
 
 def _items(node: Typed | None) -> tuple[Typed, ...]:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Wit
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from batchsync.core.guards import Limit
+from batchsync.core.schedule import SPAN_PATTERN, TimeSpan, parse_span
 from batchsync.core.sheet import parse_cells
 from batchsync.core.source_path import BUNDLED_FORMATS
 from batchsync.util.durations import parse_duration
@@ -41,6 +42,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CONTROL_IN_COLUMN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _ENCODING = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _COUNT_MAX = 10**15
+_SPAN_FORM = "days and times of day, such as mon-fri 08:00-18:00, 22:00-06:00 or sat,sun"
+_SPAN_SCHEMA = {"type": "string", "pattern": f"^{SPAN_PATTERN}$"}
 _PORT_MAX = 65_535
 _WHOLE = 100.0
 
@@ -86,6 +89,23 @@ def _period(text: Any) -> timedelta | None:
     if not isinstance(text, str) or not re.fullmatch(PERIOD_PATTERN, text):
         raise _invalid("invalid period", "a number with s, m, h or d, such as 90d or 0d, or forever")
     return _duration(text)
+
+
+def _spans(value: Any) -> tuple[TimeSpan, ...]:
+    """Return the spans of one text or a list of texts.
+
+    Raises:
+        PydanticCustomError: If one is none.
+    """
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+        raise _invalid("invalid times", _SPAN_FORM)
+    if len(texts) > COLUMNS_MAX:
+        raise _invalid(f"{len(texts)} spans", f"at most {COLUMNS_MAX}")
+    found = [parse_span(text) for text in texts]
+    if bad := [text for text, span in zip(texts, found, strict=True) if span is None]:
+        raise _invalid(f"invalid times {bad[0][:60]!r}", _SPAN_FORM)
+    return tuple(span for span in found if span is not None)
 
 
 def _limit(value: Any) -> Limit:
@@ -291,6 +311,13 @@ Period = Annotated[
     timedelta | None,
     PlainValidator(_period),
     WithJsonSchema({"type": "string", "pattern": f"^(?:0[smhd]|forever|{_SCHEMA_DURATION})$"}),
+]
+Spans = Annotated[
+    tuple[TimeSpan, ...],
+    PlainValidator(_spans),
+    WithJsonSchema(
+        {"anyOf": [_SPAN_SCHEMA, {"type": "array", "items": _SPAN_SCHEMA, "minItems": 1, "maxItems": COLUMNS_MAX}]}
+    ),
 ]
 LimitText = Annotated[
     Limit,

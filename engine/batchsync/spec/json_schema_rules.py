@@ -216,7 +216,7 @@ def _conditions() -> dict[str, list[Schema]]:
         "SourceModel": _of_sources(),
         "JoinModel": [*_of_workbooks(own_format=False), *_of_tables()],
         "ResultsModel": _of_results(),
-        "ScheduleModel": [when(has("every"), lacks("timezone"))],
+        "ScheduleModel": [when({"allOf": [has("every"), lacks("window", "quiet")]}, lacks("timezone"))],
         "JobModel": _of_jobs(),
     }
 

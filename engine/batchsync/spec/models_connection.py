@@ -8,6 +8,30 @@ from batchsync.spec import field_types as types
 from batchsync.spec.models_source import Strict
 
 
+class AccountLimitsModel(Strict):
+    """What an account may use. A day is any 24 hours."""
+
+    model_config = ConfigDict(title="Limits of an account")
+
+    calls_per_minute: int | None = Field(
+        None, ge=1, le=10**15, title="Calls a minute", description="API calls in any minute.", examples=[60]
+    )
+    calls_per_day: int | None = Field(
+        None, ge=1, le=10**15, title="Calls a day", description="API calls in any 24 hours.", examples=[10_000]
+    )
+    rows_per_day: int | None = Field(
+        None, ge=1, le=10**15, title="Rows a day", description="Rows sent in any 24 hours.", examples=[100_000]
+    )
+    bytes_per_day: int | None = Field(
+        None,
+        ge=1,
+        le=10**15,
+        title="Bytes a day",
+        description="Bytes of batch files sent in any 24 hours.",
+        examples=[10**9],
+    )
+
+
 class ConnectionModel(Strict):
     """A vendor account."""
 
@@ -74,6 +98,12 @@ class ConnectionModel(Strict):
         title="Batches in flight",
         description="Maximum number of batches that wait for a verdict.",
         examples=[1],
+    )
+    limits: AccountLimitsModel = Field(
+        AccountLimitsModel(),
+        title="Limits of the account",
+        description="What this account may use, where that is less than the vendor spec says.",
+        examples=[{"calls_per_minute": 60, "rows_per_day": 100_000}],
     )
     renamed_from: types.FormerNames | None = Field(
         None,

@@ -21,7 +21,7 @@ class ScheduleModel(Strict):
     timezone: types.Text | None = Field(
         None,
         title="Time zone",
-        description="IANA time zone of the cron line; UTC by default.",
+        description="IANA time zone of the cron line, the window and the quiet hours; UTC by default.",
         examples=["Pacific/Auckland"],
     )
     every: types.Duration | None = Field(
@@ -29,6 +29,40 @@ class ScheduleModel(Strict):
         title="Interval",
         description="Fixed interval from midnight UTC, instead of a cron line.",
         examples=["15m"],
+    )
+    overlap: Literal["allow", "queue", "skip"] = Field(
+        "allow",
+        title="Overlap",
+        description="What becomes of a tick while a run of the job is in flight: allow (a run begins beside it, rows "
+        "in flight are deferred), queue (the tick waits until it has ended), or skip (the tick is dropped).",
+        examples=["queue"],
+    )
+    catch_up: Literal["last", "all", "none"] = Field(
+        "last",
+        title="Catch up",
+        description="Which ticks are run that were missed while no process served the job: the last, all one after "
+        "another (at most 1,000), or none.",
+        examples=["none"],
+    )
+    jitter: types.Duration | None = Field(
+        None,
+        title="Jitter",
+        description="Runs begin up to so long after their tick, by a hash of job and tick; shorter than the interval.",
+        examples=["5m"],
+    )
+    window: types.Spans = Field(
+        (),
+        title="Window",
+        description="Days and times of day in which runs begin. A tick outside is dropped; one that could not be run "
+        "in time waits until the window opens again.",
+        examples=["mon-fri 08:00-18:00", ["22:00-06:00", "sat,sun"]],
+    )
+    quiet: types.Spans = Field(
+        (),
+        title="Quiet hours",
+        description="Days and times of day in which `serve` begins no run and sends no batch; what was sent before is "
+        "followed. A tick waits until they end.",
+        examples=["mon-fri 08:00-18:00"],
     )
 
 

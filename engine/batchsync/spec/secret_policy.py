@@ -68,6 +68,10 @@ def _without_environment(path: Path) -> Path:
     return path[2:] if path[:1] == ("environments",) and len(path) > len(("environments", "name")) else path
 
 
+#: Keys of the limits of a connection.
+_LIMITS = frozenset((name,) for name in ("calls_per_minute", "calls_per_day", "rows_per_day", "bytes_per_day"))
+
+
 def _hides_value(path: Path, text: str) -> bool:
     path = _without_environment(path)
     # The parser reads an unquoted ${...} in braces as $, which is reported as a syntax error.
@@ -77,6 +81,7 @@ def _hides_value(path: Path, text: str) -> bool:
         return True
     if in_connections(path):
         shown = len(path) == len(("connections", "name", "key")) and _is_shown(path[-1])
+        shown = shown or (path[2:3] == ("limits",) and path[3:] in _LIMITS)
         suspicious = {"base_url": "@?#", "proxy": "@$"}.get(path[-1], "")
         return not shown or bool(set(suspicious) & set(text))
     if path[:1] == ("alerts",) and path[-1] in _OF_ALERTS:

@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from batchsync.core.account_limits import AccountLimits
 from batchsync.core.policy import Policy
 from batchsync.core.vendor_auth import Assertion, RequestSignature
 from batchsync.core.vendor_calls import (
@@ -94,6 +95,7 @@ def compile_vendor(
 def _policy(model: VendorModel) -> Policy:
     policy, calls = model.policy, {call.call: call for call in model.calls}
     return Policy(
+        account=_account(model.connection.limits),
         on_unknown_allocation=policy.on_unknown_allocation,
         on_unknown_upload=policy.on_unknown_upload,
         on_unknown_commit=policy.on_unknown_commit,
@@ -256,5 +258,15 @@ def _limits(model: LimitsModel) -> Limits:
         answer_max=model.answer_max,
         file_max=model.file_max,
         expanded_max=model.expanded_max,
+    )
+
+
+def _account(model: LimitsModel | None) -> AccountLimits:
+    if model is None:
+        return AccountLimits()
+    return AccountLimits(
         calls_per_minute=model.calls_per_minute,
+        calls_per_day=model.calls_per_day,
+        rows_per_day=model.rows_per_day,
+        bytes_per_day=model.bytes_per_day,
     )

@@ -83,7 +83,7 @@ StorageHost = Annotated[str, AfterValidator(_check_storage)]
 class LimitsModel(Documented):
     """Timeouts, and maximum sizes of responses in bytes. A call takes at most `answer`, with a file at most `whole`.
 
-    `calls_per_minute` limits the calls of the API that a process makes for a connection.
+    The others limit what an account may use: calls of the API, and rows and bytes of batch files. A day is any 24 h.
     """
 
     connect: Duration = "10s"
@@ -94,6 +94,9 @@ class LimitsModel(Documented):
     file_max: Count = 2 * 2**30
     expanded_max: Count = 8 * 2**30
     calls_per_minute: Count | None = None
+    calls_per_day: Count | None = None
+    rows_per_day: Count | None = None
+    bytes_per_day: Count | None = None
 
 
 class ConnectionModel(Documented):

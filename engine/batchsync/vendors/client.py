@@ -56,7 +56,14 @@ class HttpVendor:
     """
 
     def __init__(
-        self, *, rules: VendorRules, base_url: str, http: HttpTransport, auth: Auth, clock: Clock, storage: StorageGuard
+        self,
+        *,
+        rules: VendorRules,
+        base_url: str,
+        http: HttpTransport,
+        auth: Auth,
+        clock: Clock,
+        storage: StorageGuard,
     ) -> None:
         """Create a client of a vendor with a dialect; see `batchsync.vendors.connect`.
 
@@ -71,13 +78,17 @@ class HttpVendor:
         self._base_url = base_url
         self._http = http
         self._auth = auth
-        self._rate = CallRate(dialect.limits.calls_per_minute, clock)
+        self._rate = CallRate(rules.policy.account.calls_per_minute, clock)
         self._clock = clock
         self._clock_offset: timedelta | None = None
         self._described_offset: timedelta | None = None
         # A URL of our own stands for the permission to upload, which another process does not have.
         upload = dialect.calls[CallName.UPLOAD]
         self._upload_url = base_url + upload.url if upload.url.startswith("/") else None
+
+    def limit_calls(self, rate: CallRate) -> None:
+        """Count calls within the limits of the account, instead of those of the vendor in this process."""
+        self._rate = rate
 
     def describe(self, target: Mapping[str, str], mode: str = "") -> TargetFacts:
         """Check the credentials and look up a target.

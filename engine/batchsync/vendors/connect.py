@@ -11,6 +11,7 @@ from batchsync.errors import PermanentError, UnavailableError, UsageError
 from batchsync.ports import Network
 from batchsync.vendors.allowed_urls import UrlAllowList, is_loopback
 from batchsync.vendors.auth import Auth
+from batchsync.vendors.call_rate import CallRate
 from batchsync.vendors.http import open_transport
 from batchsync.vendors.observed import ObservedVendor
 from batchsync.vendors.redaction import Redactor
@@ -85,7 +86,10 @@ class Connector:
         token_base = base if is_loopback(base) else rules.dialect.auth.base_url or base
         auth = Auth(rules.dialect.auth, credentials, http.send, base_url=token_base, clock=clock, redactor=redactor)
         guard = StorageGuard(allowed_urls=allowed_urls, network=network, redactor=redactor)
-        return ObservedVendor(rules=rules, base_url=base, http=http, auth=auth, clock=clock, storage=guard)
+        rate = CallRate(rules.policy.account.lowered(network.limits).calls_per_minute, clock, network.reserve_calls)
+        vendor = ObservedVendor(rules=rules, base_url=base, http=http, auth=auth, clock=clock, storage=guard)
+        vendor.limit_calls(rate)
+        return vendor
 
 
 connect = Connector()

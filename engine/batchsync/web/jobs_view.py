@@ -11,7 +11,7 @@ from batchsync.core.condition import Condition, JobCondition, JobFacts, conditio
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.core.run import RunState
 from batchsync.ports.overview import DayOfRuns, OpenBatches
-from batchsync.schedule import next_ticks
+from batchsync.schedule import next_begins
 from batchsync.web.bars import Plot, plot
 from batchsync.web.summary import RunView, view_of
 
@@ -157,7 +157,7 @@ def _job_view(
         deferred=last.settlement.outcomes[RowOutcome.DEFERRED] if last else 0,
     )
     schedule = job.effective_schedule if job is not None else None
-    ticks = next_ticks(schedule, deployed.now, 1) if schedule is not None else ()
+    ticks = next_begins(schedule, name, deployed.now, 1) if schedule is not None else ()
     return JobView(
         name=name,
         condition=condition_of(facts),
