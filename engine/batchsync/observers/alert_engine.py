@@ -16,7 +16,7 @@ from batchsync.core.alert_text import Message, message_of
 from batchsync.core.alerts import evaluate
 from batchsync.errors import BatchsyncError
 from batchsync.journal import AlertChanges, AlertMessage
-from batchsync.observers.alert_facts import read_facts
+from batchsync.observers.alert_facts import FactsReader
 from batchsync.observers.channels import is_local, is_local_url, ping, send
 from batchsync.observers.delivery import SECONDS, DeliveryError, Secrets
 
@@ -119,9 +119,8 @@ class AlertEngine:
         """Return the changes of some states by the facts of now."""
         changed: dict[str, States] = {}
         messages: list[AlertMessage] = []
-        facts = [
-            read_facts(self._journal, job, self._schedules, seen.failures.get(job.name), now) for job in watch.jobs
-        ]
+        reader = FactsReader(self._journal, self._schedules, now)
+        facts = [reader.read(job, seen.failures.get(job.name)) for job in watch.jobs]
         facts.append(Facts(job="", failure=seen.file_failure, recovers=seen.file_recovers, ticks_known=True))
         for item in facts:
             before = states.get(item.job, {})

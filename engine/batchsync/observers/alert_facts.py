@@ -13,7 +13,7 @@ from batchsync.core.run import RunState, settlement_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from batchsync.core.alert_conditions import Failure
     from batchsync.core.guards import Budget
@@ -55,41 +55,61 @@ class Schedules:
     is_running: Callable[[str], bool]
 
 
-def read_facts(
-    journal: Journal, job: WatchedJob, schedules: Schedules, failure: Failure | None, now: datetime
-) -> Facts:
-    """Return what is known of a job.
+class FactsReader:
+    """Reads facts for one evaluation; what jobs of the same vendor share is read once."""
 
-    Args:
-        journal: The journal.
-        job: The job.
-        schedules: What is known about ticks.
-        failure: The last error of the job in this process, if any.
-        now: Present time.
-    """
-    newest = journal.last_run(job.name)
-    batches = [batch for name in sorted(job.all_names) for batch in journal.open_batches(name)]
-    waiting = [item.submitted_at for item in batches if item.phase is Phase.SUBMITTED and item.submitted_at is not None]
-    parked = sum(batch.phase is Phase.NEEDS_ATTENTION for batch in batches)
-    unresolved = {batch.id for name in job.all_names for batch in journal.unresolved(name)}
-    rejected, invalid = journal.refused_shares(job.name, HISTORY + 1)
-    held = newest is not None and newest.state is RunState.AWAITING_APPROVAL
-    return Facts(
-        job=job.name,
-        failure=failure,
-        run=newest.id if newest is not None else "",
-        run_begun=newest.created_at if newest is not None and newest.state is not RunState.PREPARING else None,
-        held=held and newest is not None and not journal.approved(job.name, newest.plan),
-        attention=parked + len(unresolved),
-        failed_calls=max((batch.failures for batch in batches if batch.phase is not Phase.NEEDS_ATTENTION), default=0),
-        over_budget=_over_budget(journal, job),
-        age=now - min(waiting) if waiting else None,
-        took=[batch.took for batch in journal.past_batches(job.peers, HISTORY)],
-        rejected=rejected,
-        invalid=invalid,
-        tick=_waiting_tick(journal, job, schedules),
-        ticks_known=job.schedule is None or schedules.served is None or job.name in schedules.served,
-    )
+    def __init__(self, journal: Journal, schedules: Schedules, now: datetime) -> None:
+        """Keep the collaborators.
+
+        Args:
+            journal: The journal.
+            schedules: What is known about ticks.
+            now: Present time.
+        """
+        self._journal, self._schedules, self._now = journal, schedules, now
+        self._took: dict[frozenset[str], list[timedelta]] = {}
+
+    def read(self, job: WatchedJob, failure: Failure | None) -> Facts:
+        """Return what is known of a job.
+
+        Args:
+            job: The job.
+            failure: The last error of the job in this process, if any.
+        """
+        journal, schedules = self._journal, self._schedules
+        newest = journal.last_run(job.name)
+        batches = [batch for name in sorted(job.all_names) for batch in journal.open_batches(name)]
+        waiting = [
+            item.submitted_at for item in batches if item.phase is Phase.SUBMITTED and item.submitted_at is not None
+        ]
+        parked = sum(batch.phase is Phase.NEEDS_ATTENTION for batch in batches)
+        unresolved = {batch.id for name in job.all_names for batch in journal.unresolved(name)}
+        rejected, invalid = journal.refused_shares(job.name, HISTORY + 1)
+        held = newest is not None and newest.state is RunState.AWAITING_APPROVAL
+        return Facts(
+            job=job.name,
+            failure=failure,
+            run=newest.id if newest is not None else "",
+            run_begun=newest.created_at if newest is not None and newest.state is not RunState.PREPARING else None,
+            held=held and newest is not None and not journal.approved(job.name, newest.plan),
+            attention=parked + len(unresolved),
+            failed_calls=max(
+                (batch.failures for batch in batches if batch.phase is not Phase.NEEDS_ATTENTION), default=0
+            ),
+            over_budget=_over_budget(journal, job),
+            age=self._now - min(waiting) if waiting else None,
+            took=self._usual(job.peers) if waiting else (),
+            rejected=rejected,
+            invalid=invalid,
+            tick=_waiting_tick(journal, job, schedules),
+            ticks_known=job.schedule is None or schedules.served is None or job.name in schedules.served,
+        )
+
+    def _usual(self, peers: frozenset[str]) -> list[timedelta]:
+        """Return how long the vendor of some jobs took for past batches, newest first."""
+        if peers not in self._took:
+            self._took[peers] = [batch.took for batch in self._journal.past_batches(peers, HISTORY)]
+        return self._took[peers]
 
 
 def _over_budget(journal: Journal, job: WatchedJob) -> bool | None:
