@@ -56,6 +56,9 @@ class _Server(ThreadingWSGIServer):
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()
 
+    def handle_error(self, *_args: object, **_kwargs: object) -> None:
+        """Write nothing: the client has gone, or took too long."""
+
 
 class _ServerOfSix(_Server):
     """Server at an address of IPv6."""
