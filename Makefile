@@ -64,9 +64,10 @@ mutation: $(VENV)/.installed-dev ## Require that the tests of core/ detect 90 % 
 docs: $(VENV)/.installed-dev ## Write the generated parts of the documentation
 	@$(BIN)/cog -r $(PAGES)
 
-# mkdocs checks pages, links and anchors of the sources; tools/check_site.py what it built.
+# mkdocs checks pages, links and anchors of the sources; tools/check_site.py what it built. With --quiet, mkdocs would not
+# count its warnings.
 site: $(VENV)-docs/.installed ## Build the documentation into build/site, and check its links; needs no network
-	@NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --quiet --strict --clean
+	@log=$$(NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --strict --clean 2>&1) || { echo "$$log"; exit 1; }
 	@$(VENV)-docs/bin/python tools/check_site.py build/site
 
 wheel-test: $(VENV)/.installed-dev ## Build the wheel and test it, installed, away from this source tree

@@ -7,6 +7,7 @@ Links to other sites are checked for their form only, so that the check needs no
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from dataclasses import dataclass, field
@@ -77,10 +78,19 @@ def check(site: Path) -> list[str]:
         broken = [address for address in local if not _resolves(address, file, site, pages)]
         problems += [f"{name}: {address} leads nowhere" for address in broken]
         problems += [f"{name}: {address} is no https address" for address in page.links if _is_malformed(address)]
+    problems += [f"{page}: not found by the search" for page in _unindexed(site, pages)]
     for sheet in site.rglob("*.css"):
         found = [first or second for first, second in _STYLE_URL.findall(sheet.read_text(encoding="utf-8"))]
         problems += [f"{sheet.relative_to(site)}: loads {address}" for address in found if _is_external(address)]
     return problems
+
+
+def _unindexed(site: Path, pages: dict[Path, _Page]) -> list[str]:
+    """Return the pages that the index of the search lacks; the page for unknown addresses is not searched."""
+    index = site / "search" / "search_index.json"
+    documents = json.loads(index.read_text(encoding="utf-8"))["docs"] if index.exists() else []
+    indexed = {(site.resolve() / urlsplit(item["location"]).path / "index.html").resolve() for item in documents}
+    return [str(page.relative_to(site.resolve())) for page in pages if page not in indexed and page.name != "404.html"]
 
 
 def _resolves(address: str, file: Path, site: Path, pages: dict[Path, _Page]) -> bool:

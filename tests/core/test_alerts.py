@@ -18,7 +18,17 @@ from batchsync.core.alert_channels import (
     recipients,
     references_of,
 )
-from batchsync.core.alert_conditions import TRANSITIONS, Active, Cause, Condition, Facts, Failure, Seen, Share, States
+from batchsync.core.alert_conditions import (
+    TRANSITIONS,
+    Active,
+    AlertCondition,
+    Cause,
+    Facts,
+    Failure,
+    Seen,
+    Share,
+    States,
+)
 from batchsync.core.alert_text import message_of, trial_message
 from batchsync.core.alerts import Alert, evaluate, usual_limit
 
@@ -151,7 +161,7 @@ def test_usual_limit_needs_history_and_has_a_floor() -> None:
     assert Share(1, 0).ratio == 0.0
 
 
-def alert(condition: Condition = Condition.LATE, job: str = "guests", *, recovered: bool = False) -> Alert:
+def alert(condition: AlertCondition = AlertCondition.LATE, job: str = "guests", *, recovered: bool = False) -> Alert:
     return Alert(job=job, condition=condition, recovered=recovered, since=NOW, at=NOW + MINUTE, reason="r", command="c")
 
 
@@ -159,7 +169,7 @@ def alert(condition: Condition = Condition.LATE, job: str = "guests", *, recover
     ("found", "expected"),
     [
         (alert(), ("all", "late")),
-        (alert(Condition.REJECTS), ("all",)),
+        (alert(AlertCondition.REJECTS), ("all",)),
         (alert(recovered=True), ("all",)),
         (alert(job="orders"), ("all",)),
         (alert(job="own"), ("late",)),
@@ -234,7 +244,7 @@ class Alternation(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.states: States = {}
-        self.reported: dict[Condition, bool] = {}
+        self.reported: dict[AlertCondition, bool] = {}
         self.ids: list[str] = []
         self.now = NOW
 
@@ -266,4 +276,4 @@ TestAlternation.settings = settings(max_examples=60, stateful_step_count=30, dea
 
 
 def test_every_transition_can_be_selected() -> None:
-    assert (*(item.value for item in Condition), "recovered") == TRANSITIONS
+    assert (*(item.value for item in AlertCondition), "recovered") == TRANSITIONS

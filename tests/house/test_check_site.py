@@ -1,7 +1,8 @@
-"""tools/check_site.py finds broken links and what a site loads from elsewhere."""
+"""tools/check_site.py finds broken links, pages that the search lacks, and what a site loads from elsewhere."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from tools.check_site import check
@@ -19,6 +20,9 @@ def site(folder: Path, index: str) -> Path:
     (folder / "index.html").write_text(index, encoding="utf-8")
     (folder / "sub" / "index.html").write_text('<h2 id="part">B</h2><a href="../#top">a</a>', encoding="utf-8")
     (folder / "picture.svg").write_text("<svg/>", encoding="utf-8")
+    (folder / "search").mkdir()
+    index = {"docs": [{"location": ""}, {"location": "sub/#part"}]}
+    (folder / "search" / "search_index.json").write_text(json.dumps(index), encoding="utf-8")
     (folder / "style.css").write_text("a { background: url(picture.svg) }", encoding="utf-8")
     return folder
 
@@ -42,6 +46,12 @@ def test_problems_are_found(tmp_path: Path) -> None:
         "index.html: http://example.com is no https address",
         "style.css: loads https://fonts.example.com/y.css",
     ]
+
+
+def test_page_that_the_search_lacks_is_found(tmp_path: Path) -> None:
+    folder = site(tmp_path, GOOD)
+    (folder / "search" / "search_index.json").write_text('{"docs": [{"location": "#top"}]}', encoding="utf-8")
+    assert check(folder) == ["sub/index.html: not found by the search"]
 
 
 def test_empty_folder_is_no_site(tmp_path: Path) -> None:

@@ -108,6 +108,16 @@ def test_sent_dropped_and_postponed_messages(journal: Journal) -> None:
     assert journal.pending_alerts(LATER) == ()
 
 
+def test_message_waits_for_an_older_one_of_its_channel(journal: Journal) -> None:
+    change(journal)
+    later = replace(MESSAGE, id="guests.held.recovered")
+    journal.change_alerts(lambda _: AlertChanges(states={}, messages=(later,)), NOW)
+    first = journal.pending_alerts(NOW)[0]
+    journal.postpone_alert(first, LATER)
+    assert [item.channel for item in journal.pending_alerts(NOW)] == ["mail"]
+    assert [item.id for item in journal.pending_alerts(LATER) if item.channel == "ops"] == [MESSAGE.id, later.id]
+
+
 def test_old_messages_are_deleted_unless_they_wait(state: Path) -> None:
     with Journal.open(state) as journal:
         change(journal)

@@ -179,6 +179,23 @@ def test_tick_that_did_not_begin_is_late_until_it_begins(deployment: Deployment,
     assert receiver.transitions() == [("guests", "recovered"), ("vehicles", "recovered")]
 
 
+def test_killed_controller_reports_once(deployment: Deployment, receiver: Receiver) -> None:
+    deployment.edit("    on_removed: delete\n", "    on_removed: delete\n    schedule: {every: 1h}\n")
+    deployment.run("serve", "--once")
+    deployment.mocks.advance(7200)
+    (deployment.folder / "guests.csv").unlink()
+    receiver.received.clear()
+
+    def pinged() -> bool:
+        return any(where == "/check" for where, _ in receiver.received)
+
+    # A controller pings after it has evaluated, and recorded what it sent.
+    for _ in range(2):
+        deployment.kill_when(pinged, "serve")
+        receiver.pings()
+    assert receiver.transitions() == [("guests", "failing")]
+
+
 def test_alerts_test_reports_each_channel(
     deployment: Deployment, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,13 +6,16 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from kit.command_forks import command_forks
 from kit.page_sessions import STEP, matches
+
+if TYPE_CHECKING:
+    import subprocess
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -32,8 +35,7 @@ def batchsync(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     environ = {
         name: text for name, text in os.environ.items() if not name.startswith(("BATCHSYNC", "MOTORWEB", "SITECORE"))
     }
-    command = [sys.executable, "-m", "batchsync", *arguments]
-    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False)
+    return command_forks().run(arguments, cwd=folder, environ=environ, timeout=120)
 
 
 def test_recorded_session_and_commands_run_in_the_order_shown(clone: Path) -> None:

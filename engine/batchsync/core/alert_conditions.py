@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
 
-class Condition(StrEnum):
+class AlertCondition(StrEnum):
     """Conditions of a job that alerts tell of."""
 
     #: it cannot run, its calls fail, or its last run exceeded the budget
@@ -32,16 +32,16 @@ class Condition(StrEnum):
 
 
 _WORDS = {
-    Condition.FAILING: "is failing",
-    Condition.AWAITING_APPROVAL: "awaits approval",
-    Condition.NEEDS_ATTENTION: "needs attention",
-    Condition.LATE: "is late",
-    Condition.REJECTS: "has more rejects than usual",
+    AlertCondition.FAILING: "is failing",
+    AlertCondition.AWAITING_APPROVAL: "awaits approval",
+    AlertCondition.NEEDS_ATTENTION: "needs attention",
+    AlertCondition.LATE: "is late",
+    AlertCondition.REJECTS: "has more rejects than usual",
 }
 #: Transition of a condition that ended.
 RECOVERED = "recovered"
 #: What channels may select.
-TRANSITIONS = (*(item.value for item in Condition), RECOVERED)
+TRANSITIONS = (*(item.value for item in AlertCondition), RECOVERED)
 
 
 class Cause(StrEnum):
@@ -57,20 +57,20 @@ class Cause(StrEnum):
     REFUSED = "refused"
 
     @property
-    def condition(self) -> Condition:
+    def condition(self) -> AlertCondition:
         """The condition that it causes."""
         return _CONDITIONS[self]
 
 
 _CONDITIONS = {
-    Cause.ERROR: Condition.FAILING,
-    Cause.CALLS: Condition.FAILING,
-    Cause.BUDGET: Condition.FAILING,
-    Cause.HELD: Condition.AWAITING_APPROVAL,
-    Cause.ATTENTION: Condition.NEEDS_ATTENTION,
-    Cause.TICK: Condition.LATE,
-    Cause.BATCH: Condition.LATE,
-    Cause.REFUSED: Condition.REJECTS,
+    Cause.ERROR: AlertCondition.FAILING,
+    Cause.CALLS: AlertCondition.FAILING,
+    Cause.BUDGET: AlertCondition.FAILING,
+    Cause.HELD: AlertCondition.AWAITING_APPROVAL,
+    Cause.ATTENTION: AlertCondition.NEEDS_ATTENTION,
+    Cause.TICK: AlertCondition.LATE,
+    Cause.BATCH: AlertCondition.LATE,
+    Cause.REFUSED: AlertCondition.REJECTS,
 }
 
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 from statistics import median
 from typing import TYPE_CHECKING
 
-from batchsync.core.alert_conditions import RECOVERED, Active, Cause, Condition, States
+from batchsync.core.alert_conditions import RECOVERED, Active, AlertCondition, Cause, States
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,7 +48,7 @@ class Alert:
     """
 
     job: str
-    condition: Condition
+    condition: AlertCondition
     recovered: bool
     since: datetime
     at: datetime
@@ -138,9 +138,9 @@ def evaluate(before: Mapping[Cause, Active], facts: Facts, now: datetime, late_a
     return Evaluation(after, tuple(alerts))
 
 
-def _conditions(states: Mapping[Cause, Active]) -> dict[Condition, datetime]:
+def _conditions(states: Mapping[Cause, Active]) -> dict[AlertCondition, datetime]:
     """Return the conditions of some causes, each since its first cause."""
-    found: dict[Condition, datetime] = {}
+    found: dict[AlertCondition, datetime] = {}
     for cause, active in states.items():
         found[cause.condition] = min(active.since, found.get(cause.condition, active.since))
     return found
@@ -207,10 +207,10 @@ def _minutes(length: timedelta) -> str:
     return f"{minutes} min" if minutes < _MINUTES_SHOWN else f"{minutes // 60} h"
 
 
-def _command(condition: Condition, job: str) -> str:
+def _command(condition: AlertCondition, job: str) -> str:
     """Return the command that shows more about a condition."""
     if not job:
         return "batchsync validate"
-    if condition is Condition.AWAITING_APPROVAL:
+    if condition is AlertCondition.AWAITING_APPROVAL:
         return f"batchsync plan {job}"
-    return f"batchsync rejects {job}" if condition is Condition.REJECTS else f"batchsync status {job}"
+    return f"batchsync rejects {job}" if condition is AlertCondition.REJECTS else f"batchsync status {job}"

@@ -24,6 +24,11 @@ _RECORDS = (
     "(SELECT coalesce(sum(json_extract(counts, '$.rejected')), 0) FROM batches WHERE run = runs.id) AS rejected "
     "FROM runs WHERE job = ? AND state = 'settled' ORDER BY serial DESC LIMIT ?"
 )
+_PENDING = (
+    "SELECT * FROM alert_messages AS message WHERE state = 'pending' AND not_before <= :now AND NOT EXISTS "
+    "(SELECT 1 FROM alert_messages AS older WHERE older.channel = message.channel AND older.state = 'pending' "
+    "AND older.no < message.no AND older.not_before > :now) ORDER BY no"
+)
 
 
 class AlertLog(Pruning):
@@ -71,10 +76,8 @@ class AlertLog(Pruning):
             self._reached("change_alerts:messages")
 
     def pending_alerts(self, now: datetime) -> tuple[PendingAlert, ...]:
-        """Return the messages that are to be sent now, oldest first."""
-        found = self._rows(
-            "SELECT * FROM alert_messages WHERE state = 'pending' AND not_before <= ? ORDER BY no", [codec.to_iso(now)]
-        )
+        """Return the messages that are to be sent now, oldest first; none before an older one of its channel."""
+        found = self._rows(_PENDING, {"now": codec.to_iso(now)})
         return tuple(
             PendingAlert(
                 number=row["no"],

@@ -32,16 +32,28 @@ _OPEN = (
     "SELECT job, count(*) AS batches, sum(phase = 'needs_attention') AS parked, "
     "sum(failures > 0 AND phase <> 'needs_attention') AS failing FROM batches WHERE phase <> 'delivered' GROUP BY job"
 )
-_UNRESOLVED = (
-    "SELECT job, count(*) AS batches FROM batches WHERE phase = 'delivered' "
-    "AND json_extract(counts, '$.unknown') > 0 GROUP BY job"
+_UNRESOLVED = "SELECT id, job FROM batches WHERE phase = 'delivered' AND json_extract(counts, '$.unknown') > 0"
+_SETTLED_SINCE = (
+    "SELECT id, job, phase = 'delivered' AND coalesce(json_extract(counts, '$.unknown'), 0) > 0 AS unresolved "
+    "FROM batches WHERE id IN (SELECT batch FROM events WHERE no > ? "
+    "AND kind IN ('Delivered', 'Resolved', 'CollectedAgain'))"
 )
 _DAYS = (
-    "SELECT substr(created_at, 1, 10) AS day, count(*) AS runs, "
-    "sum((julianday(settled_at) - julianday(created_at)) * 86400.0) AS seconds, "
-    "sum(json_extract(counts, '$.selected')) AS selected, sum(coalesce(json_extract(counts, '$.invalid'), 0)) "
-    "AS invalid, sum(sent) AS sent, {outcomes} FROM (SELECT runs.*, {sums} FROM runs WHERE state = 'settled' "
-    "AND created_at >= ? {of_job}) GROUP BY day ORDER BY day"
+    "SELECT substr(runs.created_at, 1, 10) AS day, "
+    "sum((julianday(runs.settled_at) - julianday(runs.created_at)) * 86400.0) AS seconds, count(*) AS runs, "
+    "sum(json_extract(runs.counts, '$.selected')) AS selected, "
+    "sum(coalesce(json_extract(runs.counts, '$.invalid'), 0)) AS invalid, "
+    "sum(runs.state IN ('preparing', 'prepared')) AS open FROM runs "
+    "WHERE created_at >= ? AND created_at < ? AND state <> 'awaiting_approval' {of_job} GROUP BY day"
+)
+_SENT = (
+    "SELECT substr(runs.created_at, 1, 10) AS day, sum(batches.rows) AS sent, {sums} FROM runs "
+    "CROSS JOIN batches ON batches.run = runs.id WHERE created_at >= ? AND created_at < ? "
+    "AND state <> 'awaiting_approval' {of_job} GROUP BY day"
+)
+_LAST_RUNS = (
+    "SELECT runs.* FROM runs JOIN (SELECT job, max(serial) AS serial FROM runs GROUP BY job) USING (job, serial) "
+    "ORDER BY job"
 )
 
 
@@ -76,9 +88,28 @@ class Overview(RunSums):
             for row in self._rows(_OPEN)
         }
 
-    def unresolved_by_job(self) -> dict[str, int]:
-        """Return how many delivered batches of each job have rows of unknown outcome; jobs without any are left out."""
-        return {row["job"]: row["batches"] for row in self._rows(_UNRESOLVED)}
+    def last_runs(self) -> dict[str, Run]:
+        """Return the newest run of each job that ever ran, by job."""
+        return {row["job"]: codec.read_run(row) for row in self._rows(_LAST_RUNS)}
+
+    def last_event_no(self) -> int:
+        """Return the number of the newest event; 0 if there is none."""
+        return int(self._rows("SELECT coalesce(max(no), 0) AS n FROM events")[0]["n"])
+
+    def unresolved_batches(self) -> dict[str, str]:
+        """Return the job of each delivered batch with rows of unknown outcome. Reads every batch."""
+        return {row["id"]: row["job"] for row in self._rows(_UNRESOLVED)}
+
+    def settled_since(self, event: int) -> tuple[tuple[str, str, bool], ...]:
+        """Return the batches that were delivered, resolved or collected again after an event.
+
+        Args:
+            event: Number of the event.
+
+        Returns:
+            Id, job, and whether the batch has rows of unknown outcome now.
+        """
+        return tuple((row["id"], row["job"], bool(row["unresolved"])) for row in self._rows(_SETTLED_SINCE, [event]))
 
     def batch_page(self, run: str, after: int, limit: int) -> tuple[Batch, ...]:
         """Return batches of a run in order.
@@ -110,36 +141,40 @@ class Overview(RunSums):
         """Return the number of the newest event of a batch: its version; 0 if there is none."""
         return int(self._rows("SELECT coalesce(max(no), 0) AS n FROM events WHERE batch = ?", [batch])[0]["n"])
 
-    def days(self, since: str, job: str | None = None) -> tuple[DayOfRuns, ...]:
-        """Return sums over settled runs by the day on which they began, oldest first.
+    def runs_since(self, day: str, job: str | None = None) -> tuple[Run, ...]:
+        """Return the runs that began since a day, oldest first; plans that were stopped do not count.
+
+        Args:
+            day: The day, such as `2026-11-30`.
+            job: Name of a job; None for all.
+        """
+        of_job, values = ("", [day]) if job is None else ("AND job = ? ", [day, job])
+        query = "SELECT * FROM runs WHERE created_at >= ? AND state <> 'awaiting_approval' {of_job}ORDER BY no"
+        return tuple(codec.read_run(row) for row in self._rows(query.format(of_job=of_job), values))
+
+    def days(self, since: str, until: str, job: str | None = None) -> tuple[DayOfRuns, ...]:
+        """Return sums over runs by the day on which they began, oldest first; plans that were stopped do not count.
 
         Args:
             since: First day, such as `2026-11-01`.
+            until: Day after the last one.
             job: Name of a job; None for all.
         """
-        of_batches = "FROM batches WHERE batches.run = runs.id"
-        names = [outcome.value for outcome in BATCH_OUTCOMES]
-        sums = [f"(SELECT coalesce(sum(rows), 0) {of_batches}) AS sent"]
-        sums += [
-            f"(SELECT coalesce(sum(json_extract(batches.counts, '$.{n}')), 0) {of_batches}) AS n_{n}" for n in names
-        ]
-        query = _DAYS.format(
-            outcomes=", ".join(f"sum(n_{name}) AS n_{name}" for name in names),
-            sums=", ".join(sums),
-            of_job="" if job is None else "AND job = ?",
-        )
-        found = self._rows(query, [since, *([] if job is None else [job])])
+        of_job, values = ("", [since, until]) if job is None else ("AND runs.job = ?", [since, until, job])
+        sums = {row["day"]: row for row in self._rows(_SENT.format(sums=_SUM_OF_OUTCOMES, of_job=of_job), values)}
+        none: Row = {"sent": 0} | {f"n_{outcome.value}": 0 for outcome in BATCH_OUTCOMES}
         return tuple(
             DayOfRuns(
                 day=row["day"],
                 runs=row["runs"],
                 seconds=max(0.0, row["seconds"] or 0.0),
                 selected=row["selected"],
-                sent=row["sent"],
+                sent=sums.get(row["day"], none)["sent"],
                 invalid=row["invalid"],
-                outcomes=_outcomes(row),
+                outcomes=_outcomes(sums.get(row["day"], none)),
+                complete=not row["open"],
             )
-            for row in found
+            for row in self._rows(_DAYS.format(of_job=of_job) + " ORDER BY day", values)
         )
 
 

@@ -22,7 +22,12 @@ class RejectSearches(Queries):
             search: Which rejects; `after` is the number of the last one of the page before.
             limit: Maximum number of rejects.
         """
-        exact = {"job": search.job or None, "run": search.run or None, "kind": search.kind or None}
+        # The id of a run is enough, and with the job SQLite would read all rejects of the job.
+        exact = {
+            "job": None if search.run else search.job or None,
+            "run": search.run or None,
+            "kind": search.kind or None,
+        }
         exact |= {"code": search.code, "field": search.field}
         used = {name: value for name, value in exact.items() if value is not None}
         conditions = ["no > ?", *(f"{name} = ?" for name in used)]

@@ -6,7 +6,7 @@ import json
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from batchsync.core.row_outcome import PLAN_OUTCOMES
+from batchsync.core.row_outcome import PLAN_OUTCOMES, RowOutcome
 from batchsync.core.running_totals import JobSums
 from batchsync.journal import codec
 from batchsync.journal.chain import Chain
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _OUTCOMES = {outcome.name_in_plan: outcome.value for outcome in PLAN_OUTCOMES}
-#: Sums by job, part and name; `newer` is whether a run has a greater serial number than the parameter, a JSON object,
-#: gives for its job.
+#: Sums by job, part and kind; `newer` is whether a run has a greater serial number than the parameter, a JSON object,
+#: gives for its job. Counts are grouped as text: json_each takes three times as long.
 _SUMS = """
     WITH parts AS (
         SELECT *, serial > coalesce((SELECT value FROM json_each(:newest) WHERE key = runs.job), 0) AS newer FROM runs
@@ -27,15 +27,12 @@ _SUMS = """
         SELECT settled.job, newer, batches.counts, batches.verdict, batches.size
         FROM settled JOIN batches ON batches.run = settled.id
     )
-    SELECT job, newer, 'newest' AS name, max(serial) AS number FROM parts GROUP BY job, newer
-    UNION ALL SELECT job, newer, 'runs', count(*) FROM settled GROUP BY job, newer
-    UNION ALL SELECT job, newer, 'plan:' || item.key, sum(item.value)
-        FROM settled, json_each(settled.counts) AS item GROUP BY job, newer, item.key
-    UNION ALL SELECT job, newer, 'rows:' || item.key, sum(item.value)
-        FROM sent, json_each(sent.counts) AS item GROUP BY job, newer, item.key
-    UNION ALL SELECT job, newer, 'batches:' || coalesce(verdict, 'none'), count(*)
+    SELECT job, newer, 'newest' AS kind, '' AS detail, max(serial) AS number, 0 AS size FROM parts GROUP BY job, newer
+    UNION ALL SELECT job, newer, 'runs', '', count(*), 0 FROM settled GROUP BY job, newer
+    UNION ALL SELECT job, newer, 'plan', counts, count(*), 0 FROM settled GROUP BY job, newer, counts
+    UNION ALL SELECT job, newer, 'rows', counts, count(*), 0 FROM sent GROUP BY job, newer, counts
+    UNION ALL SELECT job, newer, 'batches', coalesce(verdict, 'none'), count(*), sum(size)
         FROM sent GROUP BY job, newer, verdict
-    UNION ALL SELECT job, newer, 'bytes', sum(size) FROM sent GROUP BY job, newer
 """
 _LAST_SETTLED = """
     SELECT job, max(settled_at) AS at FROM runs WHERE state = 'settled' AND settled_at IS NOT NULL GROUP BY job
@@ -59,15 +56,23 @@ class RunSums(Chain):
         last = Counter[str]()
         for row in self._rows(_SUMS, {"newest": json.dumps(dict(newest))}):
             own, number = sums[row["job"], bool(row["newer"])], int(row["number"])
-            kind, _, name = row["name"].partition(":")
-            if kind == "newest":
-                last[row["job"]] = max(last[row["job"]], number)
-            elif kind != "plan":
-                own[row["name"]] += number
-            elif name in _OUTCOMES:
-                own[f"rows:{_OUTCOMES[name]}"] += number
-            if row["name"] == "rows:unknown":
-                own["unresolved"] += number
+            match row["kind"]:
+                case "newest":
+                    last[row["job"]] = max(last[row["job"]], number)
+                case "runs":
+                    own["runs"] += number
+                case "batches":
+                    own[f"batches:{row['detail']}"] += number
+                    own["bytes"] += int(row["size"])
+                case "rows":
+                    counts = json.loads(row["detail"])
+                    own.update({f"rows:{name}": number * rows for name, rows in counts.items()})
+                    own["unresolved"] += number * counts.get(RowOutcome.UNKNOWN.value, 0)
+                case _:
+                    counts = {
+                        _OUTCOMES[name]: rows for name, rows in json.loads(row["detail"]).items() if name in _OUTCOMES
+                    }
+                    own.update({f"rows:{name}": number * rows for name, rows in counts.items()})
         return {
             job: JobSums(newest=serial, older=sums[job, False], newer=sums[job, True]) for job, serial in last.items()
         }

@@ -163,7 +163,7 @@ class AlertEngine:
             self._journal.end_alert(alert, sent=False)
             return True
         if not self._journal.claim_alert(alert, now, now + _CLAIM):
-            return True
+            return False
         try:
             send(channel, secrets, Message(**alert.content), now)
         except DeliveryError as error:

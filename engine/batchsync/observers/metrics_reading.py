@@ -55,7 +55,9 @@ def journal_marks(state: Path) -> tuple[tuple[int, int], ...]:
     for name in ("journal.db", "journal.db-wal"):
         with suppress(OSError):
             status = (state / name).stat()
-            found.append((status.st_mtime_ns, status.st_size))
+            # Readers make an empty write-ahead log where there is none.
+            if status.st_size:
+                found.append((status.st_mtime_ns, status.st_size))
     return tuple(found)
 
 

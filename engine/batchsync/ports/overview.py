@@ -69,16 +69,17 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayOfRuns:
-    """The settled runs that began on one day (UTC).
+    """The runs that began on one day (UTC).
 
     Attributes:
         day: The day, such as `2026-11-30`.
         runs: Number of runs.
-        seconds: Sum of their durations, until they were settled.
+        seconds: Sum of the durations of those that are settled.
         selected: Records that they selected.
         sent: Records that they sent.
-        outcomes: Outcomes of the sent records.
         invalid: Records that were not sent because they are invalid.
+        outcomes: Outcomes of the sent records, as far as they are collected.
+        complete: Whether no run of the day is open.
     """
 
     day: str
@@ -88,6 +89,7 @@ class DayOfRuns:
     sent: int
     invalid: int
     outcomes: OutcomeCounts = field(default_factory=OutcomeCounts)
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

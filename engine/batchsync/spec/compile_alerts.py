@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from batchsync.core.alert_channels import AlertSettings, AppriseChannel, EmailChannel, WebhookChannel
 from batchsync.core.alert_conditions import TRANSITIONS
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from batchsync.spec.model_validator import ModelValidator
     from batchsync.spec.problems import Problems
     from batchsync.util.path_fence import PathFence
+
+M = TypeVar("M", bound=ChannelModel)
 
 #: An address: no blanks, angle brackets or line breaks, so that it cannot add headers or recipients.
 _ADDRESS = re.compile(r"[^\s<>@,;:\"\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,253}[A-Za-z0-9])?")
@@ -106,8 +108,6 @@ class AlertsCompiler:
             jobs: The jobs, which channels select and which name channels.
         """
         node = written.value if written is not None else None
-        if written is not None and node is not None and not isinstance(node, TypedMap | Broken):
-            self.problems.add("value", node.start, '"alerts" is not a mapping', "channels: ..., ping: ...")
         block = node if isinstance(node, TypedMap) else TypedMap((), written.start if written else 0)
         channels = block.entry("channels")
         own = tuple(
@@ -148,6 +148,11 @@ class AlertsCompiler:
             return self._webhook(entry, node, jobs)
         return self._email(entry, node, jobs) if kinds == ["email"] else self._apprise(entry, node, jobs)
 
+    def _validated(self, model: type[M], entry: TypedEntry, node: TypedMap) -> M:
+        """Return the model of a channel, with placeholders for what is invalid."""
+        placeholders = {key: value for key, value in _PLACEHOLDERS.items() if key in model.model_fields}
+        return self.validator.validate(model, node, quoted(entry.key), entry.start, placeholders).model
+
     def _common(self, model: ChannelModel, entry: TypedEntry, node: TypedMap, jobs: DeclaredJobs) -> dict[str, Any]:
         """Return what channels of every kind have."""
         return {
@@ -158,14 +163,14 @@ class AlertsCompiler:
         }
 
     def _apprise(self, entry: TypedEntry, node: TypedMap, jobs: DeclaredJobs) -> AppriseChannel:
-        model = self.validator.validate(AppriseModel, node, quoted(entry.key), entry.start, _PLACEHOLDERS).model
+        model = self._validated(AppriseModel, entry, node)
         listed = node.get("apprise")
         for item in listed.items if isinstance(listed, TypedSeq) else ():
             self._secret("apprise", item)
         return AppriseChannel(urls=tuple(model.apprise), **self._common(model, entry, node, jobs))
 
     def _webhook(self, entry: TypedEntry, node: TypedMap, jobs: DeclaredJobs) -> WebhookChannel:
-        model = self.validator.validate(WebhookModel, node, quoted(entry.key), entry.start, _PLACEHOLDERS).model
+        model = self._validated(WebhookModel, entry, node)
         for key in ("url", "secret", "proxy"):
             self._reference(node, key, getattr(model, key) or "")
         return WebhookChannel(
@@ -178,7 +183,7 @@ class AlertsCompiler:
         )
 
     def _email(self, entry: TypedEntry, node: TypedMap, jobs: DeclaredJobs) -> EmailChannel:
-        model = self.validator.validate(EmailModel, node, quoted(entry.key), entry.start, _PLACEHOLDERS).model
+        model = self._validated(EmailModel, entry, node)
         listed = node.get("email")
         recipients = listed.items if isinstance(listed, TypedSeq) else ()
         for item in (*recipients, node.get("sender")):

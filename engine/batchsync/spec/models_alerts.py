@@ -118,9 +118,9 @@ def kind_of_channel(value: Any) -> str:
 
 
 class AlertsModel(Strict):
-    """Where alerts are sent when jobs fail, wait, are late, and recover."""
+    """Channels of alerts, and the ping of a dead-man check."""
 
-    model_config = ConfigDict(title="Alerts")
+    model_config = ConfigDict(title="Channels of alerts")
 
     channels: dict[
         str,

@@ -22,7 +22,7 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 MIN_TOKEN = 16
 SESSION_COOKIE, VALUES_COOKIE = "batchsync_session", "batchsync_values"
 _SESSION = timedelta(hours=12).total_seconds()
-#: How long values of rows are shown after somebody asked for them.
+#: How long values of rows are shown after a person asked for them.
 VALUES_FOR = timedelta(minutes=15).total_seconds()
 _MAX_SESSIONS = 1_000
 
@@ -159,7 +159,7 @@ class Access:
         return _remember(self._values, self.monotonic(), VALUES_FOR)
 
     def shows_values(self, cookies: Mapping[str, str]) -> bool:
-        """Return whether somebody asked for values in this browser."""
+        """Return whether a person asked for values in this browser."""
         return _is_remembered(self._values, cookies.get(VALUES_COOKIE, ""), self.monotonic())
 
     def _has_token(self, headers: Mapping[str, str], cookies: Mapping[str, str]) -> bool:

@@ -1,4 +1,4 @@
-"""What the page needs of the process that serves it: its jobs, and somebody who performs what forms ask for."""
+"""What the page needs of the process that serves it: its jobs, and the loop that performs what forms ask for."""
 
 from __future__ import annotations
 

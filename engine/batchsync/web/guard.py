@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from batchsync.web.access import Access
     from batchsync.web.routes import Pages
 
-#: Answered whoever asks, by any host name: they have no data.
+#: Answered without access, by any host name: they have no data.
 _PROBES = ("/healthz", "/readyz")
 #: Read by browsers that are not signed in.
 _OPEN = ("/login", "/static/")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from batchsync.core.job import Job
     from batchsync.core.run import Run
     from batchsync.journal import Journal, RejectGroup
+    from batchsync.web.remembered import Remembered
 
 #: Runs on the page of a job, and days of its plots.
 RUNS, DAYS = 20, 30
@@ -31,8 +32,6 @@ RUNS, DAYS = 20, 30
 BATCHES = 50
 #: Seconds from which durations are shown in minutes.
 _IN_MINUTES = 300
-#: Runs in one query.
-_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,24 +59,6 @@ class JobView:
     tags: tuple[str, ...] = ()
 
 
-class UnresolvedBatches:
-    """Numbers of batches with rows of unknown outcome, by job, read again when the journal has changed.
-
-    The query reads every batch.
-    """
-
-    def __init__(self) -> None:
-        """Begin without numbers."""
-        self._known: tuple[int, dict[str, int]] = (-1, {})
-
-    def by_job(self, journal: Journal) -> dict[str, int]:
-        """Return the numbers as of the present state of the journal."""
-        serial = journal.serial
-        if self._known[0] != serial:
-            self._known = serial, journal.unresolved_by_job()
-        return self._known[1]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobsPage:
     """All jobs, and how many have each condition."""
@@ -94,13 +75,13 @@ class Deployed:
         jobs: Jobs of jobs.yaml by name.
         now: Time from which ticks count.
         failures: Why jobs failed when they were last tried.
-        unresolved: Numbers of batches with unknown outcomes.
+        remembered: Sums that are kept in memory.
     """
 
     jobs: Mapping[str, Job]
     now: datetime
     failures: Mapping[str, str]
-    unresolved: UnresolvedBatches
+    remembered: Remembered
 
     @property
     def budgets(self) -> dict[str, Budget]:
@@ -110,23 +91,26 @@ class Deployed:
 
 def jobs_page(journal: Journal, deployed: Deployed) -> JobsPage:
     """Return what the page of all jobs shows; jobs that are only in the journal come last."""
-    views = job_views(journal, list(dict.fromkeys([*deployed.jobs, *journal.jobs()])), deployed)
+    last = journal.last_runs()
+    views = job_views(journal, last, list(dict.fromkeys([*deployed.jobs, *last])), deployed)
     of = [view.condition.condition for view in views]
     counts = tuple((item.value, of.count(item)) for item in Condition if item in of)
     return JobsPage(jobs=views, counts=counts)
 
 
-def job_views(journal: Journal, names: Sequence[str], deployed: Deployed) -> tuple[JobView, ...]:
+def job_views(
+    journal: Journal, last: Mapping[str, Run], names: Sequence[str], deployed: Deployed
+) -> tuple[JobView, ...]:
     """Return jobs as pages show them.
 
     Args:
         journal: The journal.
+        last: Their newest runs.
         names: Names of the jobs.
         deployed: What is known besides.
     """
-    opened, unknown = journal.open_by_job(), deployed.unresolved.by_job(journal)
-    last = {name: run for name in names if (run := journal.last_run(name))}
-    runs = run_views(journal, list(last.values()), deployed.budgets)
+    opened, unknown = journal.open_by_job(), deployed.remembered.unresolved(journal)
+    runs = run_views(journal, [last[name] for name in names if name in last], deployed)
     return tuple(
         _job_view(
             name,
@@ -140,19 +124,16 @@ def job_views(journal: Journal, names: Sequence[str], deployed: Deployed) -> tup
     )
 
 
-def run_views(journal: Journal, runs: Sequence[Run], budgets: Mapping[str, Budget]) -> dict[str, RunView]:
+def run_views(journal: Journal, runs: Sequence[Run], deployed: Deployed) -> dict[str, RunView]:
     """Return runs as pages show them, by id.
 
     Args:
         journal: The journal.
         runs: The runs.
-        budgets: Budgets by job.
+        deployed: What is known besides.
     """
-    found: dict[str, RunView] = {}
-    for first in range(0, len(runs), _AT_ONCE):
-        for summary in journal.summaries(runs[first : first + _AT_ONCE]):
-            found[summary.run.id] = view_of(summary, budgets.get(summary.run.job))
-    return found
+    summaries = deployed.remembered.summaries(journal, runs)
+    return {item.run.id: view_of(item, deployed.budgets.get(item.run.job)) for item in summaries}
 
 
 def _is_approved(journal: Journal, run: Run) -> bool:
@@ -212,43 +193,36 @@ class JobPage:
 
 def job_page(journal: Journal, name: str, deployed: Deployed) -> JobPage | None:
     """Return what the page of a job shows; None if there is no job of this name."""
-    if name not in deployed.jobs and journal.last_run(name) is None:
+    last = journal.last_run(name)
+    if name not in deployed.jobs and last is None:
         return None
-    (view,) = job_views(journal, [name], deployed)
-    runs = run_views(journal, journal.history(name, RUNS), deployed.budgets)
+    (view,) = job_views(journal, {name: last} if last is not None else {}, [name], deployed)
+    runs = run_views(journal, journal.history(name, RUNS), deployed)
     waiting = [item for item in journal.open_batches(name) if item.phase is Phase.NEEDS_ATTENTION]
     version = max((journal.last_event(item.id) for item in waiting), default=0)
-    if deployed.unresolved.by_job(journal).get(name):
+    if deployed.remembered.unresolved(journal).get(name):
         waiting += journal.with_unknown_rows(name)
     return JobPage(
         view=view,
         runs=tuple(runs.values()),
         version=version,
         parked=tuple(waiting[:BATCHES]),
-        groups=journal.reject_groups(name, view.last.run.id) if view.last else (),
-        plots=plots_of(journal.days(_first_day(deployed.now, DAYS), name), deployed.now, DAYS),
+        groups=journal.reject_groups(run=view.last.run.id) if view.last else (),
+        plots=plots_of(journal, deployed, DAYS, name),
     )
 
 
-def _first_day(now: datetime, days: int) -> str:
-    return f"{now - timedelta(days=days - 1):%Y-%m-%d}"
-
-
-def history_plots(journal: Journal, now: datetime, days: int, job: str | None) -> tuple[Plot, ...]:
-    """Return the plots of the last days, of a job or of all."""
-    return plots_of(journal.days(_first_day(now, days), job), now, days)
-
-
-def plots_of(found: Sequence[DayOfRuns], now: datetime, days: int) -> tuple[Plot, ...]:
+def plots_of(journal: Journal, deployed: Deployed, days: int, job: str | None) -> tuple[Plot, ...]:
     """Return plots of rows, rejects and duration by day.
 
     Args:
-        found: The days that have runs.
-        now: The last day of the plots.
-        days: Number of days.
+        journal: The journal.
+        deployed: What is known besides.
+        days: Number of days, of which today is the last.
+        job: Name of a job; None for all.
     """
-    by_day = {item.day: item for item in found}
-    names = [f"{now - timedelta(days=back):%Y-%m-%d}" for back in range(days - 1, -1, -1)]
+    names = [f"{deployed.now - timedelta(days=back):%Y-%m-%d}" for back in range(days - 1, -1, -1)]
+    by_day = deployed.remembered.days(journal, names, job)
     rows = [by_day.get(name, DayOfRuns(day=name, runs=0, seconds=0.0, selected=0, sent=0, invalid=0)) for name in names]
     accepted = [float(row.outcomes[RowOutcome.ACCEPTED]) for row in rows]
     rejected = [float(row.outcomes[RowOutcome.REJECTED]) for row in rows]

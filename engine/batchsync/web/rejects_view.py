@@ -81,16 +81,10 @@ class JobRejects:
     rejects: int
 
 
-def overview_page(journal: Journal, declared: Iterable[str]) -> tuple[JobRejects, ...]:
-    """Return the numbers of rejects of the newest run of each job, largest first.
-
-    Args:
-        journal: The journal.
-        declared: Jobs of jobs.yaml.
-    """
-    names = dict.fromkeys([*declared, *journal.jobs()])
-    last = [run for name in names if (run := journal.last_run(name)) is not None]
-    found = [JobRejects(job=run.job, run=run.id, rejects=journal.rejects_count(run.job, run.id)) for run in last]
+def overview_page(journal: Journal) -> tuple[JobRejects, ...]:
+    """Return the numbers of rejects of the newest run of each job, largest first."""
+    last = journal.last_runs().values()
+    found = [JobRejects(job=run.job, run=run.id, rejects=journal.rejects_count(run=run.id)) for run in last]
     return tuple(sorted(found, key=lambda item: -item.rejects))
 
 
@@ -108,7 +102,8 @@ def rejects_page(journal: Journal, search: RejectSearch, mask: Callable[[RejectL
     if not search.run and (last := journal.last_run(search.job)) is not None:
         search = replace(search, run=last.id)
     shown, search = search, replace(search, run="") if search.run == ALL else search
-    groups = journal.reject_groups(search.job or None, search.run or None, search.kind or None)
+    # The id of a run is enough, and with the job SQLite would read all rejects of the job.
+    groups = journal.reject_groups(None if search.run else search.job, search.run or None, search.kind or None)
     rows = journal.found_rejects(search, PAGE + 1)
     return RejectsPage(
         search=shown,

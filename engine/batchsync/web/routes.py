@@ -12,7 +12,7 @@ from starlette.routing import Route
 from batchsync.errors import BatchsyncError
 from batchsync.report.masks import Mask
 from batchsync.report.text_format import strip_ansi
-from batchsync.web.jobs_view import Deployed, UnresolvedBatches, history_plots, job_page, jobs_page
+from batchsync.web.jobs_view import Deployed, job_page, jobs_page, plots_of
 from batchsync.web.rejects_view import export, overview_page, parse_search, query_of, rejects_page
 from batchsync.web.run_view import batch_view, run_page, span_words
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from batchsync.web.backend import Backend
     from batchsync.web.live import LiveEvents
     from batchsync.web.reader import JournalReader
+    from batchsync.web.remembered import Remembered
 
 #: Days of the plots that may be asked for.
 _DAYS = ("7", "30", "90", "365")
@@ -44,7 +45,7 @@ class Pages:
         live: Feeds browsers.
         access: Rules of access.
         templates: The templates.
-        unresolved: Numbers of batches with unknown outcomes.
+        remembered: Sums that are kept in memory.
     """
 
     backend: Backend
@@ -52,7 +53,7 @@ class Pages:
     live: LiveEvents
     access: Access
     templates: Environment
-    unresolved: UnresolvedBatches
+    remembered: Remembered
 
     def routes(self) -> list[Route]:
         """Return the routes of all pages that only read."""
@@ -96,7 +97,7 @@ class Pages:
             jobs=self.backend.jobs(),
             now=self.backend.now(),
             failures=dict(self.live.failures),
-            unresolved=self.unresolved,
+            remembered=self.remembered,
         )
 
     def missing(self, request: Request, what: str) -> HTMLResponse:
@@ -121,13 +122,10 @@ class Pages:
 
     async def run(self, request: Request) -> Response:
         """Show a run with its batches."""
-        name, now = request.path_params["name"], self.backend.now()
+        name, deployed = request.path_params["name"], self.deployed()
         after = parse_search(request.query_params).after
-        budgets = self.deployed().budgets
         try:
-            page = await self.reader.read(
-                lambda journal: run_page(journal, name, after, budgets.get(journal.run(name).job), now)
-            )
+            page = await self.reader.read(lambda journal: run_page(journal, name, after, deployed))
         except BatchsyncError:
             return self.missing(request, f"run {name}")
         return self.html("run.html", request, page=page, name=name, after=after, span=span_words(page))
@@ -144,8 +142,7 @@ class Pages:
         """Show rejects by reason, and a page of them."""
         search = parse_search(request.query_params)
         if not search.job:
-            names = self.deployed().jobs
-            listed = await self.reader.read(lambda journal: overview_page(journal, names))
+            listed = await self.reader.read(overview_page)
             return self.html("rejects_by_job.html", request, listed=listed)
         if request.query_params.get("values") and not self.access.shows_values(request.cookies):
             return self.html("values.html", request)
@@ -184,8 +181,8 @@ class Pages:
         """Show plots of the last days."""
         job = request.query_params.get("job", "")
         chosen = days if (days := request.query_params.get("days", "")) in _DAYS else "30"
-        now = self.backend.now()
-        plots = await self.reader.read(lambda journal: history_plots(journal, now, int(chosen), job or None))
+        deployed = self.deployed()
+        plots = await self.reader.read(lambda journal: plots_of(journal, deployed, int(chosen), job or None))
         return self.html("history.html", request, plots=plots, job=job, days=chosen, choices=_DAYS)
 
     async def events(self, _: Request) -> Response:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from batchsync.core.batch import Batch
-    from batchsync.core.guards import Budget
     from batchsync.journal import Approval, Journal
     from batchsync.ports.overview import StoredEvent
+    from batchsync.web.jobs_view import Deployed
     from batchsync.web.summary import RunView
 
 #: Batches on one page of a run.
@@ -89,24 +89,23 @@ class RunPage:
     end: datetime
 
 
-def run_page(journal: Journal, name: str, after: int, budget: Budget | None, now: datetime) -> RunPage:
+def run_page(journal: Journal, name: str, after: int, deployed: Deployed) -> RunPage:
     """Return what the page of a run shows.
 
     Args:
         journal: The journal.
         name: Id of the run.
         after: Sequence number after which its batches are listed; 0 for the first page.
-        budget: Budget of its job; None if it is no longer in jobs.yaml.
-        now: The time.
+        deployed: What is known of the jobs besides.
 
     Raises:
         UsageError: If there is no such run.
     """
     run = journal.run(name)
-    view = run_views(journal, [run], {run.job: budget} if budget is not None else {})[run.id]
+    view = run_views(journal, [run], deployed)[run.id]
     approval = journal.approval(run.job, run.plan)
     batches = journal.batch_page(run.id, after, BATCHES + 1)
-    end = run.settled_at or max(now, run.created_at)
+    end = run.settled_at or max(deployed.now, run.created_at)
     newest = journal.last_run(run.job)
     return RunPage(
         view=view,

@@ -19,8 +19,8 @@ from batchsync.errors import BatchsyncError, UnavailableError
 from batchsync.util.files import os_error_reason
 from batchsync.web.forms import Forms
 from batchsync.web.guard import Guard
-from batchsync.web.jobs_view import UnresolvedBatches
 from batchsync.web.reader import JournalReader
+from batchsync.web.remembered import Remembered
 from batchsync.web.render import STATIC, environment
 from batchsync.web.routes import Pages
 
@@ -69,7 +69,7 @@ class PageServer:
             live=backend.live,
             access=access,
             templates=environment(),
-            unresolved=UnresolvedBatches(),
+            remembered=Remembered(),
         )
         forms = Forms(pages)
         routes = [
@@ -160,12 +160,18 @@ def _listen(host: str, port: int) -> socket.socket:
         UnavailableError: If the address cannot be used.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio sends small parts at once only over sockets that name their protocol.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((host, port), family=family)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen()
     except (OSError, OverflowError) as error:
+        listening.close()
         reason = os_error_reason(error) if isinstance(error, OSError) else "there is no such port"
         raise UnavailableError(
             f"--page {host}:{port} cannot be used: {reason}",
             hint="end the process that uses the port, or name another: `batchsync serve --page 127.0.0.1:8322`",
             name="environment.page",
         ) from None
+    return listening
