@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from batchsync.deployments import checkouts
 from batchsync.deployments.checkouts import Checkouts
 from batchsync.deployments.follower import Follower, Polling
 from batchsync.errors import BatchsyncError, UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 ONE, TWO, THREE = ("1" * 40, "2" * 40, "3" * 40)
@@ -193,3 +196,41 @@ def test_export_that_fails_leaves_nothing(setup: Setup, monkeypatch: pytest.Monk
     with pytest.raises(UnavailableError, match="disk full"):
         setup.follower.first()
     assert list(setup.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("point", range(1, 8))
+def test_kill_at_any_point_of_a_switch_leaves_a_complete_checkout(
+    point: int, setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (first,) = setup.follower.first()
+    setup.follower.activate(first, complete=True)
+    setup.move_to(TWO)
+    reached = 0
+
+    def kill_before(original: Callable[..., object]) -> Callable[..., object]:
+        def step(*arguments: object, **named: object) -> object:
+            nonlocal reached
+            reached += 1
+            if reached == point:
+                raise KeyboardInterrupt
+            return original(*arguments, **named)
+
+        return step
+
+    with monkeypatch.context() as patched:
+        for name in ("fsync_file", "fsync_folder", "make_private"):
+            patched.setattr(checkouts, name, kill_before(getattr(checkouts, name)))
+        patched.setattr(checkouts.shutil, "rmtree", lambda *_, **__: None)  # a killed process tidies nothing
+        with suppress(KeyboardInterrupt):
+            second = setup.follower.newer()
+            assert second is not None
+            setup.follower.activate(second, complete=True)
+
+    setup.restart()
+    found = setup.follower.first()
+    assert [item.revision for item in found] in ([ONE, TWO], [TWO])
+    for checkout in found:
+        assert (checkout.folder / "jobs.yaml").read_text(encoding="utf-8") == checkout.revision
+    assert (setup.folder / "current" / "jobs.yaml").read_text(encoding="utf-8") in (ONE, TWO)
+    setup.follower.activate(found[-1], complete=True)
+    assert setup.kept() == [TWO[:12]]

@@ -66,6 +66,19 @@ def test_what_the_image_copies_builds_the_whole_wheel(tmp_path: Path) -> None:
     assert built[context] == built[ROOT]
 
 
+def test_extras_of_the_image_get_the_tested_versions(tmp_path: Path) -> None:
+    (command,) = re.findall(r"(sed -nE .+?) > constraints.txt", DOCKERFILE)
+    shutil.copyfile(ROOT / "requirements-dev.lock", tmp_path / "requirements-dev.lock")
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True, capture_output=True, text=True)
+    constraints = done.stdout.splitlines()
+    locked = re.findall(
+        r"^([a-z0-9._-]+==.+?) \\$", (ROOT / "requirements-dev.lock").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert constraints == locked
+    names = [line.partition("==")[0] for line in constraints if ";" not in line]
+    assert len(names) == len(set(names)) > 50
+
+
 def wheel_names(folder: Path, out: Path) -> set[str]:
     """Build the wheel of a source tree as the Dockerfile does, and return the names in it."""
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(out)]
