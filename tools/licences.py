@@ -63,7 +63,7 @@ linters need as well), `requirements-audit.lock` (the tools of `make audit` and 
 `requirements-docs.lock` (what builds the documentation site).
 batchsync itself is under Apache-2.0; none of these packages is contained in its distribution. `make test-servers` also
 installs the npm packages of Azurite, whose licences stand in `tools/azurite/package-lock.json`. One file of others is
-contained: `engine/batchsync/web/static/htmx.min.js`, of the npm package htmx.org 2.0.11 (0BSD, `htmx.LICENSE` beside it).
+contained: `engine/batchsync/web/static/htmx.min.js`, of htmx.org 2.0.11 on npm (0BSD, `htmx.LICENSE` beside it).
 
 | package | version | licence | needed to | where it is stated |
 | --- | --- | --- | --- | --- |
