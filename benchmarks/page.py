@@ -12,11 +12,13 @@ import argparse
 import os
 import re
 import signal
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -89,16 +91,17 @@ def write_state(folder: Path, jobs: int, large: int) -> None:
     (folder / "guests.csv").write_text(f"{_HEADER}K1,ann,ann@example.com\n", encoding="utf-8")
     text = "".join(_JOB.format(name=name, path="guests.csv") for name in names).replace("every: 15m", "every: 30d")
     (folder / "jobs.yaml").write_text(_CONNECTIONS + text, encoding="utf-8")
-    with Journal.open(folder / "state", journal_id="benchmark") as journal:
-        database = journal._db  # noqa: SLF001 - rows are written without a transaction for each event
+    Journal.open(folder / "state", journal_id="benchmark").close()
+    # Rows are written without a transaction for each event.
+    with closing(sqlite3.connect(folder / "state" / "journal.db", isolation_level=None)) as database:
         database.execute("BEGIN")
         chain = ""
         for name in names:
             for serial in range(1, (1 if name == "large" else RUNS) + 1):
                 run, batches = _run(name, serial, large if name == "large" else BATCHES)
-                _insert(journal, "runs", codec.run_row(run))
+                _insert(database, "runs", codec.run_row(run))
                 for batch in batches:
-                    chain = _add_batch(journal, run, batch, chain)
+                    chain = _add_batch(database, run, batch, chain)
         database.execute("UPDATE meta SET serial = serial + 1")
         database.execute("COMMIT")
 
@@ -148,10 +151,10 @@ def _run(job: str, serial: int, files: int) -> tuple[Run, list[Batch]]:
     return run, made
 
 
-def _add_batch(journal: Journal, run: Run, batch: Batch, chain: str) -> str:
+def _add_batch(database: sqlite3.Connection, run: Run, batch: Batch, chain: str) -> str:
     """Insert a batch with its events and rejects; return the chain value of its last event."""
     row = codec.batch_row(batch)
-    _insert(journal, "batches", row)
+    _insert(database, "batches", row)
     at = run.created_at
     found = [("Prepared", at, codec.canonical(codec.batch_row(replace(batch, phase=Phase.PREPARED, counts=None))))]
     events = (
@@ -165,7 +168,7 @@ def _add_batch(journal: Journal, run: Run, batch: Batch, chain: str) -> str:
     for kind, when, payload in found:
         event_row = {"batch": batch.id, "at": codec.to_iso(when), "kind": kind, "payload": payload, "epoch": 1}
         chain = codec.chain_hash(chain, event_row)
-        _insert(journal, "events", event_row | {"chain": chain})
+        _insert(database, "events", event_row | {"chain": chain})
     for number in range(REJECTS):
         reject = {"run": run.id, "batch": batch.id, "job": run.job, "kind": "rejected", "key": f"K{batch.seq}{number}"}
         reject |= {
@@ -176,14 +179,14 @@ def _add_batch(journal: Journal, run: Run, batch: Batch, chain: str) -> str:
             "row": number,
             "retry": 0,
         }
-        _insert(journal, "rejects", reject | {"at": codec.to_iso(at)})
+        _insert(database, "rejects", reject | {"at": codec.to_iso(at)})
     return chain
 
 
-def _insert(journal: Journal, table: str, row: dict[str, object]) -> None:
+def _insert(database: sqlite3.Connection, table: str, row: dict[str, object]) -> None:
     names, marks = ", ".join(row), ", ".join("?" * len(row))
     statement = "INSERT INTO {table} ({names}) VALUES ({marks})"
-    journal._db.execute(statement.format(table=table, names=names, marks=marks), list(row.values()))  # noqa: SLF001 - as above
+    database.execute(statement.format(table=table, names=names, marks=marks), list(row.values()))
 
 
 def measure(folder: Path, repeat: int) -> None:

@@ -19,7 +19,7 @@ EXCEPTIONS = {
     "engine": (152, 3, 0),
     "mocks": (11, 2, 0),
     "tests": (56, 7, 0),
-    "elsewhere": (2, 0, 0),
+    "elsewhere": (1, 0, 0),
 }
 
 # The marks are concatenated, so that this file does not violate the rule.

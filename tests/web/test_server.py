@@ -179,7 +179,7 @@ def test_rejects_are_searched_and_exported_whole(serve: Serve) -> None:
             assert get(served, f"/rejects?job=guests&{odd}").status_code == 200
 
 
-def test_what_is_not_there_is_said(serve: Serve) -> None:
+def test_missing_pages_are_not_found(serve: Serve) -> None:
     with serve() as served:
         for path in ("/jobs/none", "/runs/none-1", "/batches/none", "/jobs/%3Cscript%3E", "/why?key=K1"):
             found = get(served, path)
@@ -188,7 +188,7 @@ def test_what_is_not_there_is_said(serve: Serve) -> None:
         assert served.warnings == []
 
 
-def test_state_that_cannot_be_read_is_said(serve: Serve) -> None:
+def test_unreadable_state_is_reported(serve: Serve) -> None:
     with serve() as served:
         served.journal.close()
         (served.loop.state_folder / "journal.db").write_bytes(b"no database, but as long as one" * 100)
@@ -203,7 +203,7 @@ def test_port_in_use_is_an_error(serve: Serve) -> None:
             pass
 
 
-def test_changes_are_streamed_and_a_slow_reader_is_told_to_reload(serve: Serve) -> None:
+def test_changes_are_streamed_and_a_slow_reader_reloads(serve: Serve) -> None:
     with serve() as served, requests.get(f"{served.url}/events", stream=True, timeout=30) as stream:
         assert stream.headers["Content-Type"].startswith("text/event-stream")
         lines = stream.iter_lines()

@@ -59,7 +59,7 @@ _STALE = "This was decided, or changed, after the page was read."
 
 
 def page_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of the page to a command."""
+    """Return a command with the options of the page."""
     options = (
         click.option(
             "--page",
@@ -241,7 +241,7 @@ class PageLoop:
         return WhyReport(key=shown_key(key, names, mask), jobs=tuple(item for item in searched if item.is_known))
 
     def submit(self, order: Order) -> Future[Reply]:
-        """Hand an order to the loop, and wake it."""
+        """Return what becomes of an order, after handing it to the loop and waking it."""
         future: Future[Reply] = Future()
         self._orders.put((order, future))
         self._running.app.interrupts.wake()
@@ -253,7 +253,7 @@ class PageLoop:
             self._running.app.clock.sleep(duration)
 
     def take(self, contexts: Sequence[SelectedJob]) -> Collection[str]:
-        """Perform the orders that came, and return the jobs that are to run."""
+        """Return the jobs that are to run, after performing the orders that came."""
         self.health.beat()
         asked: set[str] = set()
         while not self._orders.empty():

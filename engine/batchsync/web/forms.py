@@ -51,11 +51,11 @@ class Forms:
         ]
 
     async def login_form(self, request: Request) -> Response:
-        """Show the form for the token."""
+        """Return the page with the form for the token."""
         return self.pages.html("login.html", request, wrong=False, next=request.query_params.get("next", "/"))
 
     async def login(self, request: Request) -> Response:
-        """Open a session for the token."""
+        """Return a new session for the token."""
         given, access = await _fields(request), self.pages.access
         if not access.is_token(given.get("token", "").strip()):
             await asyncio.sleep(_DELAY)
@@ -67,7 +67,7 @@ class Forms:
         return response
 
     async def logout(self, request: Request) -> Response:
-        """End the session."""
+        """Return an answer that ends the session."""
         self.pages.access.close_session(request.cookies)
         response = redirect("/")
         response.delete_cookie(SESSION_COOKIE)
@@ -75,7 +75,7 @@ class Forms:
         return response
 
     async def values(self, request: Request) -> Response:
-        """Show values of rows for some minutes in this browser, or hide them again."""
+        """Return an answer with which this browser shows values of rows for some minutes, or hides them again."""
         given = await _fields(request)
         response = redirect(given.get("next", "/"))
         if given.get("show") == "yes":
@@ -85,7 +85,7 @@ class Forms:
         return response
 
     async def order(self, request: Request) -> Response:
-        """Hand what a form asks for to the loop, and answer with what became of it."""
+        """Return what became of what a form asks the loop for."""
         given = await _fields(request)
         order, missing = _order(request.url.path.removeprefix("/"), given, str(request.scope.get("user", "")))
         if missing:

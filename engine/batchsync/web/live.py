@@ -1,6 +1,6 @@
 """Live updates: an observer whose events reach browsers as server-sent events.
 
-A browser is only told that something changed, and reads the page again; no event has content of rows. Queues are
+A browser only learns that something changed, and reads the page again; no event has content of rows. Queues are
 bounded: a reader that falls behind gets one `reload` instead of the events that it missed.
 """
 

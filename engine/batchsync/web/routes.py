@@ -107,13 +107,13 @@ class Pages:
         )
 
     async def jobs(self, request: Request) -> Response:
-        """Show all jobs."""
+        """Return the page of all jobs."""
         deployed = self.deployed()
         page = await self.reader.read(lambda journal: jobs_page(journal, deployed))
         return self.html("jobs.html", request, page=page)
 
     async def job(self, request: Request) -> Response:
-        """Show one job."""
+        """Return the page of one job."""
         name, deployed = request.path_params["name"], self.deployed()
         page = await self.reader.read(lambda journal: job_page(journal, name, deployed))
         if page is None:
@@ -121,7 +121,7 @@ class Pages:
         return self.html("job.html", request, page=page, name=name)
 
     async def run(self, request: Request) -> Response:
-        """Show a run with its batches."""
+        """Return the page of a run with its batches."""
         name, deployed = request.path_params["name"], self.deployed()
         after = parse_search(request.query_params).after
         try:
@@ -131,7 +131,7 @@ class Pages:
         return self.html("run.html", request, page=page, name=name, after=after, span=span_words(page))
 
     async def batch(self, request: Request) -> Response:
-        """Show a batch with its events."""
+        """Return the page of a batch with its events."""
         name, now = request.path_params["name"], self.backend.now()
         view = await self.reader.read(lambda journal: batch_view(journal, name, now))
         if view is None:
@@ -139,7 +139,7 @@ class Pages:
         return self.html("batch.html", request, view=view, batch=view.batch)
 
     async def rejects(self, request: Request) -> Response:
-        """Show rejects by reason, and a page of them."""
+        """Return the page of rejects by reason, with some of them."""
         search = parse_search(request.query_params)
         if not search.job:
             listed = await self.reader.read(overview_page)
@@ -153,7 +153,7 @@ class Pages:
         )
 
     async def export(self, request: Request) -> Response:
-        """Download rejects as CSV or JSON."""
+        """Return rejects as CSV or JSON."""
         ending, search = request.path_params["ending"], parse_search(request.query_params)
         if ending not in ("csv", "json"):
             return self.missing(request, f"export of the format {ending}")
@@ -163,7 +163,7 @@ class Pages:
         return StreamingResponse(parts, media_type=kind, headers=headers)
 
     async def why(self, request: Request) -> Response:
-        """Show the state and history of one key."""
+        """Return the page with the state and history of one key."""
         key, job = request.query_params.get("key", "")[:_MAX_KEY], request.query_params.get("job", "")
         values: dict[str, Any] = {"key": key, "job": job, "text": "", "failure": "", **self.shown(request)}
         if not key:
@@ -178,7 +178,7 @@ class Pages:
         return self.html("why.html", request, **values | {"text": report.text(strip_ansi)})
 
     async def history(self, request: Request) -> Response:
-        """Show plots of the last days."""
+        """Return the page with plots of the last days."""
         job = request.query_params.get("job", "")
         chosen = days if (days := request.query_params.get("days", "")) in _DAYS else "30"
         deployed = self.deployed()
@@ -186,7 +186,7 @@ class Pages:
         return self.html("history.html", request, plots=plots, job=job, days=chosen, choices=_DAYS)
 
     async def events(self, _: Request) -> Response:
-        """Stream what changes."""
+        """Return a stream of what changes."""
 
         async def serial() -> int:
             return await self.reader.read(lambda journal: journal.serial)
@@ -205,7 +205,7 @@ class Pages:
         return Mask(active=not shown, show_values=shown, personal=personal)
 
     def line_mask(self, request: Request) -> Callable[[RejectLine], RejectLine]:
-        """Return what masks rejects; with values, personal keys and what is said of them stay masked."""
+        """Return what masks rejects; with values, personal keys and their reasons stay masked."""
         personal = {name: job.source.personal for job in self.backend.jobs().values() for name in job.all_names}
         hidden, shown = Mask(active=True, personal=personal), self.shown(request)["values"]
 

@@ -86,7 +86,7 @@ class PageServer:
         self.url = ""
 
     def __enter__(self) -> Self:
-        """Listen.
+        """Return the server, which listens now.
 
         Raises:
             UnavailableError: If the address cannot be used.
