@@ -17,7 +17,7 @@ SCRIPT_PATH = re.compile(r"(?<![\w/$}])(?:tests|tools)/[\w./-]+")
 #: Folders that the import contracts provide for and that do not exist yet.
 RESERVED = {"engine/batchsync/source/"}
 #: Code spans that are not paths of this repository.
-NO_PATHS = {".batchsync/mocks", "results/", "./acme", "application/json"}
+NO_PATHS = {".batchsync/mocks", "build/site", "results/", "./acme", "application/json"}
 
 
 def paths(page: str) -> set[str]:

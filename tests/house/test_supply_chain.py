@@ -100,6 +100,7 @@ def test_pickled_specification_is_loaded_only_while_a_task_is_unpickled() -> Non
 
 #: Distributions whose import name differs from theirs.
 IMPORT_NAMES = {
+    "pyjwt": "jwt",
     "ruamel-yaml": "ruamel.yaml",
     "pytest-httpserver": "pytest_httpserver",
     "opentelemetry-sdk": "opentelemetry.sdk",
@@ -126,6 +127,8 @@ def imported() -> set[str]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "import_module":
+                modules += [str(item.value) for item in node.args if isinstance(item, ast.Constant)]
             for module in modules:
                 parts = module.split(".")
                 found |= {".".join(parts[: end + 1]) for end in range(len(parts))}

@@ -1,4 +1,4 @@
-"""The move of docs/operations.md to another machine runs as printed; what was under way ends there, once."""
+"""The move of docs/operations.md to another machine runs as printed; batches in flight end there, once."""
 
 from __future__ import annotations
 

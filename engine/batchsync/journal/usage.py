@@ -96,7 +96,7 @@ class Usage(RejectSearches):
         Returns:
             Whether it may be sent now, or when to ask again.
         """
-        # Whoever has to wait asks often, and need not write for it.
+        # A process that has to wait asks often, and need not write for it.
         if (refused := self._refused(batch, account, limits, in_flight, now)) is not None:
             return refused
         with self._write("reserve_batch") as db:

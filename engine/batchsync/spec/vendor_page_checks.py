@@ -1,4 +1,4 @@
-"""Check the pages of the documents of a `vendor.yaml`: a position is told in one way, and completely."""
+"""Check the pages of the documents of a `vendor.yaml`: a position is given in one way, and completely."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class Auth:
     def renew(self, refused: Mapping[str, str]) -> bool:
         """Return whether to retry after a 401, and discard the token if its headers are the refused ones.
 
-        A signed request is retried if only its answer told the vendor's time.
+        A signed request is retried if only its answer has shown the vendor's time.
         """
         if self._signer is not None:
             return self._signed_with != self.clock_offset
