@@ -3,6 +3,8 @@
 `python -m benchmarks.month --out FOLDER` prints one line of JSON. The clock of the mock runs faster than the real one
 (`--rate`), and each job has new rows before each of its ticks, so that its batches overlap: with a processing time of
 a day and four ticks a day, 50 jobs have 200 batches in flight. At the end the books are compared with the ledger.
+
+Each day the source of another job is missing, so that alerts are sent, which a receiver on this machine counts.
 """
 
 from __future__ import annotations
@@ -15,9 +17,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +52,37 @@ _JOB = """\
     schedule: {{every: 6h}}
     budget: {{rejected: 100000}}
 """
+_ALERTS = """\
+alerts: {channels: {ops: {webhook: json, url: "${ALERTS_URL}"}}}
+"""
+
+
+class _Receiver:
+    """Receiver of alerts on loopback, which counts their transitions and ids."""
+
+    def __init__(self) -> None:
+        """Start the receiver."""
+        self.transitions, self.ids = Counter[str](), Counter[str]()
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                alert = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                receiver.transitions[alert["transition"]] += 1
+                receiver.ids[alert["id"]] += 1
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Write no line for each alert."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{server.server_port}/"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def figures(self) -> dict[str, Any]:
+        """Return the number of alerts by transition, and of those that came again."""
+        return {**self.transitions, "repeated": self.ids.total() - len(self.ids)}
 
 
 class _Month:
@@ -56,7 +92,8 @@ class _Month:
         """Write the jobs and start the mock with its clock at `_START`."""
         self.folder, self.jobs, self.rate = folder, jobs, rate
         self.rows, self.usage = 0, list[dict[str, float]]()
-        text = _CONNECTION + "".join(_JOB.format(number=number) for number in range(jobs))
+        self.receiver = _Receiver()
+        text = _ALERTS + _CONNECTION + "".join(_JOB.format(number=number) for number in range(jobs))
         (folder / "jobs.yaml").write_text(text, encoding="utf-8")
         switches = {"sitecore-cdp": {"processing": int(timedelta(days=1).total_seconds())}}
         self.clock = batchsync_mocks.Clock(_START.isoformat(), rate=rate)
@@ -66,16 +103,19 @@ class _Month:
         """Return the environment of the controller, which waits as long as the clock of the mock needs."""
         ready = self.folder / "ready.json"
         ready.write_text(json.dumps(self.mocks.ready()), encoding="utf-8")
-        return {**os.environ, "BATCHSYNC_MOCKS_AT": str(ready)}
+        return {**os.environ, "BATCHSYNC_MOCKS_AT": str(ready), "ALERTS_URL": self.receiver.url}
 
     def add_rows(self) -> None:
-        """Give each job a new row, by a rename, as an export would."""
+        """Give each job a new row, by a rename, as an export would; one job a day has no source."""
         self.rows += 1
+        missing = self.rows * _TICK // timedelta(days=1) % self.jobs
         lines = "".join(f"{row},name {row}\n" for row in range(self.rows))
         for number in range(self.jobs):
             written = self.folder / f".job-{number}.csv"
             written.write_text(f"id,name\n{lines}", encoding="utf-8")
             written.replace(self.folder / f"job-{number}.csv")
+            if number == missing and self.rows > 1:
+                (self.folder / f"job-{number}.csv").unlink()
 
     def now(self) -> datetime:
         """Return the time of the mock."""
@@ -143,6 +183,7 @@ def _figures(month: _Month, most: int, code: int, state: Path) -> dict[str, Any]
         "batches": batches,
         "rows": month.jobs * month.rows,
         "most_in_flight": most,
+        "alerts": month.receiver.figures(),
         "exit_of_resume": code,
         "peak_mib": [used["peak"] for used in month.usage],
         "processor_seconds": [round(used["cpu"], 1) for used in month.usage],

@@ -91,12 +91,15 @@ class AlertLog(Pruning):
         )
 
     def claim_alert(self, alert: PendingAlert, now: datetime, until: datetime) -> bool:
-        """Record that this process sends a message now; return False if another one does, or did.
+        """Record that this process sends a message now.
 
         Args:
             alert: The message as it was read.
             now: Present time.
-            until: When another process may send it, if this one does not say what became of it.
+            until: When another process may send it, if this one does not record what became of it.
+
+        Returns:
+            False if another process sends it, or did.
         """
         with self._write("claim_alert") as db:
             claimed = db.execute(

@@ -110,7 +110,7 @@ class AlertObserver:
             return self._watch, self._seen.copy(), active
 
     def wait(self, seconds: float) -> str:
-        """Wait for an event that matters; return how the command ended, empty while it runs."""
+        """Return how the command ended, empty while it runs; wait for an event that matters before."""
         self._wake.wait(seconds)
         self._wake.clear()
         return self._ending
