@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchsync.observers.ndjson import NdjsonObserver
-from batchsync.ports import ClockDiffers, PartialRead
+from batchsync.ports import ClockDiffers, LimitReached, OriginChecked, PartialRead, TickSkipped
 from batchsync.report.output_results import EVENTS
 from batchsync.report.text_format import iso
 from batchsync_mocks.faults import Fault
@@ -104,10 +104,13 @@ def test_each_documented_event_and_member_is_written(deployment: Deployment) -> 
     deployment.mocks.disarm()
     deployment.edit(*reversed(guards))
     found += reload_lines(deployment)
-    # A server of databases, and a machine with another clock: tests/servers and tests/reconcile have such runs.
+    # A server of databases, another clock, a branch, limits and late ticks: other tests have such runs.
     found += lines_of_events(
         PartialRead(job="guests", column="at", start="2026-11-29", full_at=None),
         ClockDiffers(job="guests", connection="sitecore", offset=timedelta(minutes=2)),
+        OriginChecked(origin="main", error=None),
+        LimitReached(job="guests", batch="guests-1f0c2a9be77d", limit="10,000 rows a day", until=None),
+        TickSkipped(job="guests", tick=datetime(2026, 11, 30, tzinfo=UTC), reason="catch_up: none"),
     )
 
     assert DOCUMENTED - {line["event"] for line in found} == set()

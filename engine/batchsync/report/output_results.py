@@ -301,6 +301,17 @@ EVENTS: dict[str, tuple[Members, ...]] = {
             "seconds": ("number", "Seconds by which the vendor's clock is ahead."),
         },
     ),
+    "tick_skipped": (
+        {"job": JOB, "tick": ("time", "The tick."), "reason": ("text", "Why it is not run, now or later.")},
+    ),
+    "limit_reached": (
+        {
+            "job": JOB,
+            "batch": BATCH,
+            "limit": ("text", "The limit of the account, such as 10,000 rows a day."),
+            "until": ("time?", "When it is tried again; null if it waits for a batch that no process follows."),
+        },
+    ),
     "needs_attention": ({"job": JOB, "run": RUN, "batch": BATCH, "reason": ("text", "Why.")},),
     "stage": (
         {
