@@ -16,8 +16,8 @@ import pytest
 from batchsync.errors import UsageError
 from batchsync.journal import Journal
 from batchsync.observers.loop_health import LoopHealth
+from batchsync.reconcile.orders import Order, Reply
 from batchsync.web.access import Access, Address
-from batchsync.web.backend import Order, Reply
 from batchsync.web.live import LiveEvents
 from batchsync.web.server import PageServer
 

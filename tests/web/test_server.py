@@ -16,7 +16,7 @@ from batchsync.core.batch import Phase
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.errors import ExitCode, UnavailableError, UsageError
 from batchsync.ports import BatchChanged, JobFinished, JobsReloadFailed, Reject
-from batchsync.web.backend import Reply
+from batchsync.reconcile.orders import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

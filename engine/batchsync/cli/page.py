@@ -6,7 +6,7 @@ import os
 import queue
 import time
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -16,20 +16,12 @@ import click
 
 from batchsync.cli.declared import DeclaredJobs
 from batchsync.cli.why import Scope, masked_key, search_key, shown_key
-from batchsync.core.batch import Phase
-from batchsync.core.run import RunState
 from batchsync.errors import BatchsyncError, UnavailableError, UsageError, install_hint
 from batchsync.observers.loop_health import LoopHealth
-from batchsync.reconcile.collect_again import collect_again
-from batchsync.reconcile.loop import WaitPolicy
-from batchsync.reconcile.renames import as_former
-from batchsync.reconcile.reopen import reopen
-from batchsync.reconcile.resolve import resolve
+from batchsync.reconcile.orders import Orders
 from batchsync.reconcile.services import JobContext
-from batchsync.reconcile.sync import resume
 from batchsync.report.why import WhyReport
 from batchsync.web.access import Access, Address
-from batchsync.web.backend import Order, Reply
 from batchsync.web.live import LiveEvents
 
 if TYPE_CHECKING:
@@ -39,9 +31,9 @@ if TYPE_CHECKING:
     from batchsync.app import App
     from batchsync.cli.reload import JobsReloader
     from batchsync.cli.session import Session
-    from batchsync.core.batch import Batch
     from batchsync.core.job import Job
     from batchsync.journal import Journal
+    from batchsync.reconcile.orders import Order, Reply
     from batchsync.reconcile.services import SelectedJob, Services
     from batchsync.reconcile.sync import JobOutcome
     from batchsync.report.masks import Mask
@@ -54,8 +46,6 @@ VARIABLE = "BATCHSYNC_PAGE_TOKEN"
 #: Packages of the extra.
 _PACKAGES = ("anyio", "jinja2", "starlette", "uvicorn")
 _MAX_TOKEN = 4_096
-_AT_ONCE = WaitPolicy(wait=False)
-_STALE = "This was decided, or changed, after the page was read."
 
 
 def page_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -255,84 +245,20 @@ class PageLoop:
     def take(self, contexts: Sequence[SelectedJob]) -> Collection[str]:
         """Return the jobs that are to run, after performing the orders that came."""
         self.health.beat()
-        asked: set[str] = set()
+        asked, running = set[str](), self._running
+        orders = Orders(running.services, running.app.journal, running.on_outcome)
         while not self._orders.empty():
             order, future = self._orders.get()
             try:
-                reply = self._perform(order, contexts, asked)
+                reply = orders.perform(order, contexts)
             except BatchsyncError as error:
                 future.set_exception(error)
             else:
                 future.set_result(reply)
+                asked |= {reply.runs} - {""}
                 if reply.done:
                     self.session.print_notice(f"{order.job}: {order.verb} by the page, for {order.words}")
         return asked
-
-    def _perform(self, order: Order, contexts: Sequence[SelectedJob], asked: set[str]) -> Reply:
-        context = next((item for item in contexts if order.job in item.job.all_names), None)
-        match order.verb:
-            case "approve":
-                return self._approve(order, asked)
-            case "run":
-                return self._run(order, context, asked)
-            case "resume":
-                return self._resume(order, context)
-            case _:
-                return self._settle(order, context)
-
-    def _approve(self, order: Order, asked: set[str]) -> Reply:
-        journal = self._running.app.journal
-        last = journal.last_run(order.job)
-        if last is None or (last.id, last.plan) != (order.run, order.plan) or journal.approved(order.job, order.plan):
-            return Reply(sentence=_STALE, stale=True)
-        if last.state is not RunState.AWAITING_APPROVAL:
-            return Reply(sentence=_STALE, stale=True)
-        journal.approve(order.job, order.plan, order.words, self.now())
-        if order.send:
-            asked.add(order.job)
-        return Reply(sentence="approved")
-
-    def _run(self, order: Order, context: SelectedJob | None, asked: set[str]) -> Reply:
-        if context is None:
-            return Reply(sentence=f"Job {order.job} is not served here.", done=False)
-        last = self._running.app.journal.last_run(order.job)
-        if (str(last.id) if last is not None else "") != order.run:
-            return Reply(sentence=_STALE, stale=True)
-        asked.add(context.job.name)
-        return Reply(sentence="runs")
-
-    def _resume(self, order: Order, context: SelectedJob | None) -> Reply:
-        services = self._running.services
-        if not isinstance(context, JobContext):
-            return Reply(sentence=f"Job {order.job} is not served here, or its vendor is not configured.", done=False)
-        parked = [item for item in services.store.open_batches(order.job) if item.phase is Phase.NEEDS_ATTENTION]
-        if not parked or max(map(self._running.app.journal.last_event, (item.id for item in parked))) != order.version:
-            return Reply(sentence=_STALE, stale=True)
-        with services.lease(order.job):
-            reopen(context, services, order.words)
-        for outcome in resume([context], services, _AT_ONCE):
-            self._running.on_outcome(outcome)
-        return Reply(sentence="resumed")
-
-    def _settle(self, order: Order, context: SelectedJob | None) -> Reply:
-        """Resolve a batch, or collect it again."""
-        services, journal = self._running.services, self._running.app.journal
-        batch = journal.batch(order.batch)
-        if batch is None or batch.job != order.job or journal.last_event(batch.id) != order.version:
-            return Reply(sentence=_STALE, stale=True)
-        able = context if isinstance(context, JobContext) else None
-        if able is not None and able.job.name != batch.job:
-            able = as_former(able, batch.job)
-        with _leases(batch, services, journal):
-            if order.verb == "resolve":
-                resolve(batch, able, services, delivered=order.delivered, reason=order.words)
-            elif able is None:
-                return Reply(
-                    sentence=f"Job {order.job} is not served here, or its vendor is not configured.", done=False
-                )
-            else:
-                collect_again(batch, able, services)
-        return Reply(sentence="settled")
 
     @property
     def _running(self) -> _Running:
@@ -344,15 +270,6 @@ class PageLoop:
         if self._part is None:
             raise UnavailableError("the loop has not begun yet", hint="read the page again")
         return self._part
-
-
-@contextmanager
-def _leases(batch: Batch, services: Services, journal: Journal) -> Iterator[None]:
-    """Hold the leases of a batch's job and of the job that has its rows now."""
-    with ExitStack() as leases:
-        for name in dict.fromkeys((batch.job, journal.baseline_owner(batch.id))):
-            leases.enter_context(services.lease(name))
-        yield
 
 
 def _server_class() -> type[PageServer]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from batchsync.core.row_outcome import OutcomeCounts
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from batchsync.core.batch import Phase, Verb
+    from batchsync.core.batch import Batch, Phase, Verb
     from batchsync.core.run import Run
 
 
@@ -113,3 +113,27 @@ class RejectSearch:
     field: str | None = None
     key: str = ""
     after: int = 0
+
+
+class OrderStore(Protocol):
+    """What the performer of orders needs of the journal."""
+
+    def last_run(self, job: str) -> Run | None:
+        """Return the newest run of a job; None if it has none."""
+        ...
+
+    def batch(self, batch: str) -> Batch | None:
+        """Return a batch by its id; None if there is none."""
+        ...
+
+    def last_event(self, batch: str) -> int:
+        """Return the number of the newest event of a batch."""
+        ...
+
+    def approved(self, job: str, plan: str) -> bool:
+        """Return whether a plan was approved."""
+        ...
+
+    def approve(self, job: str, plan: str, reason: str, at: datetime) -> None:
+        """Record the approval of a plan."""
+        ...

@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl
 from starlette.routing import Route
 
 from batchsync.errors import BatchsyncError
+from batchsync.reconcile.orders import Order
 from batchsync.web.access import SESSION_COOKIE, VALUES_COOKIE, VALUES_FOR
-from batchsync.web.backend import Order
 from batchsync.web.render import link
 from batchsync.web.routes import redirect
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import HTMLResponse, Response
 
-    from batchsync.web.backend import Reply
+    from batchsync.reconcile.orders import Reply
     from batchsync.web.routes import Pages
 
 #: Longest body, number of fields, and characters of name and reason.
