@@ -116,7 +116,7 @@ def test_parts_of_a_multipart_body_are_compared() -> None:
     assert found == ["request.parts.job", "request.parts.more", "request.parts.note"]
 
 
-@pytest.mark.parametrize("name", [name for name, item in EXCHANGES.items() if "token" in item.meaning])
+@pytest.mark.parametrize("name", [name for name, item in EXCHANGES.items() if name == ("motorweb-bdp", "token")])
 def test_documented_token_is_cached_and_renewed_a_minute_before_it_expires(name: tuple[str, str]) -> None:
     recorded = EXCHANGES[name]
     credentials = {key.removeprefix("credentials."): str(value) for key, value in recorded.given.items()}

@@ -29,7 +29,9 @@ from batchsync.core.vendor_auth import Assertion, ByteForm, JwtAlgorithm, KeyFor
 from batchsync.core.vendor_calls import Endpoint
 from batchsync.errors import UnavailableError, UsageError
 from batchsync.spec.vendor_spec import load_vendor
+from batchsync.vendors import auth as auth_module
 from batchsync.vendors import signing
+from batchsync.vendors.assertion import AssertionSigner
 from batchsync.vendors.auth import Auth
 from batchsync.vendors.wire import Request, Response
 from batchsync_mocks import Clock, serve
@@ -51,8 +53,8 @@ RULES = Assertion(
 )
 
 
-def signer(rules: Assertion = RULES, key: str = KEY) -> signing.AssertionSigner:
-    return signing.AssertionSigner(rules, {"id": "app-1", "pem": key}, "https://login.acme.example/token")
+def signer(rules: Assertion = RULES, key: str = KEY) -> AssertionSigner:
+    return AssertionSigner(rules, {"id": "app-1", "pem": key}, "https://login.acme.example/token")
 
 
 @pytest.mark.parametrize("algorithm", list(JwtAlgorithm))
@@ -105,9 +107,11 @@ def test_missing_package_is_named_with_the_command_that_installs_it(monkeypatch:
     def absent(name: str) -> Any:
         raise ImportError(name)
 
-    monkeypatch.setattr(signing, "import_module", absent)
+    monkeypatch.setattr(auth_module, "import_module", absent)
+    rules = load_vendor("salesforce-bulk", {"auth_by": "jwt_bearer"}).dialect
+    assert rules is not None
     with pytest.raises(UsageError, match="needs the package PyJWT") as raised:
-        signer()
+        Auth(rules.auth, {}, lambda _: Response(status=200), base_url="https://x.example", clock=_Clock())
     assert raised.value.hint == "Install it: pip install 'batchsync[jwt]'"
 
 

@@ -6,22 +6,25 @@ import base64
 import threading
 from datetime import timedelta
 from http import HTTPStatus
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from batchsync.core.vendor_auth import AuthKind
-from batchsync.errors import AmbiguousOutcomeError, RetryableError
+from batchsync.errors import AmbiguousOutcomeError, RetryableError, UsageError, install_hint
 from batchsync.vendors import response_parsing
 from batchsync.vendors.dialect import Exchange, build, ensure_ok, read
 from batchsync.vendors.redaction import Redactor
-from batchsync.vendors.signing import AssertionSigner, RequestSigner
+from batchsync.vendors.signing import RequestSigner
 from batchsync.vendors.template import fill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from batchsync.core.vendor_auth import Assertion
     from batchsync.core.vendor_calls import AuthRules, Call
     from batchsync.ports import Clock
+    from batchsync.vendors.assertion import AssertionSigner
     from batchsync.vendors.wire import Request, Response
 
 
@@ -73,7 +76,7 @@ class Auth:
         self._signer: RequestSigner | None = None
         if rules.assertion is not None and rules.token is not None:
             url = f"{rules.base_url or base_url}{rules.token.url}"
-            self._assertions = AssertionSigner(rules.assertion, credentials, url)
+            self._assertions = _assertion_signer(rules.assertion, credentials, url)
         if rules.signature is not None:
             self._signer = RequestSigner(rules.signature, credentials)
 
@@ -174,3 +177,15 @@ class Auth:
         exchange = Exchange(call=call, request=request, response=response, now=requested_at, redactor=self._redactor)
         self.listener(exchange)
         return exchange
+
+
+def _assertion_signer(rules: Assertion, credentials: Mapping[str, str], token_url: str) -> AssertionSigner:
+    """Return the signer of assertions; raise if the package that signs is not installed."""
+    try:
+        module = import_module("batchsync.vendors.assertion")
+    except ImportError:
+        module = None
+    if module is None:
+        raise UsageError("a signed JSON Web Token needs the package PyJWT", hint=install_hint("jwt"))
+    signer: AssertionSigner = module.AssertionSigner(rules, credentials, token_url)
+    return signer

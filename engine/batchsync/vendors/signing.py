@@ -1,8 +1,4 @@
-"""Signatures of a vendor spec: JSON Web Tokens with a private key, and HMACs of requests with a shared key.
-
-The package of JSON Web Tokens is imported when a connection signs one. Its errors may describe a key, so that failures
-are raised outside of `except` blocks.
-"""
+"""HMACs of requests with a shared key, and the times that signatures contain."""
 
 from __future__ import annotations
 
@@ -14,20 +10,19 @@ import secrets
 from contextlib import ExitStack
 from datetime import UTC
 from email.utils import format_datetime
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from batchsync.core.vendor_auth import RAW_BODY, ByteForm, KeyForm
-from batchsync.errors import PermanentError, UnavailableError, UsageError, install_hint
+from batchsync.errors import PermanentError, UnavailableError
 from batchsync.vendors.bodies import CHUNK, open_body
-from batchsync.vendors.template import UnknownValueError, fill, fill_all
+from batchsync.vendors.template import UnknownValueError, fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    from batchsync.core.vendor_auth import Assertion, RequestSignature
+    from batchsync.core.vendor_auth import RequestSignature
     from batchsync.vendors.wire import Request
 
 Values = dict[str, str | int | None]
@@ -49,54 +44,6 @@ def moment(now: datetime) -> Values:
         "time.http": format_datetime(at, usegmt=True),
         "nonce": secrets.token_hex(16),
     }
-
-
-class AssertionSigner:
-    """Signer of the assertions of a connection."""
-
-    def __init__(self, rules: Assertion, credentials: Mapping[str, str], token_url: str) -> None:
-        """Read the private key.
-
-        Args:
-            rules: The assertion of the vendor spec.
-            credentials: Values of credentials, by name.
-            token_url: Absolute URL of the token call.
-
-        Raises:
-            UsageError: If the package that signs is not installed.
-            UnavailableError: If the credential is no private key of the algorithm. The message contains nothing of it.
-        """
-        self._rules = rules
-        self._known: Values = {f"credentials.{name}": item for name, item in credentials.items()}
-        self._known["token_url"] = token_url
-        self._jwt, unsupported = _packages()
-        # A variable of the environment often has the line ends of a key as backslash and n.
-        text = credentials[rules.key].replace("\\n", "\n")
-        self._key: Any = None
-        try:
-            key = self._jwt.get_algorithm_by_name(rules.algorithm.value).prepare_key(text)
-            self._jwt.encode({}, key, algorithm=rules.algorithm.value)
-        except (self._jwt.PyJWTError, unsupported, ValueError, TypeError, AttributeError):
-            pass
-        else:
-            self._key = key
-        if self._key is None:
-            raise UnavailableError(
-                f"the credential {rules.key} is no private key in PEM, without a passphrase, for {rules.algorithm}",
-                hint="give the whole text, from the BEGIN line to the END line: `${file:/run/secrets/key.pem}`",
-                name="environment.secret",
-            )
-
-    def sign(self, now: datetime) -> str:
-        """Return an assertion that begins to be valid now.
-
-        Args:
-            now: The time (UTC), by the vendor's clock.
-        """
-        known = {**self._known, **moment(now)}
-        known["time.end"] = int((now + self._rules.lifetime).timestamp())
-        claims, headers = fill_all(self._rules.claims, known), fill_all(self._rules.headers, known)
-        return str(self._jwt.encode(claims, self._key, algorithm=self._rules.algorithm.value, headers=headers))
 
 
 class RequestSigner:
@@ -153,15 +100,6 @@ class RequestSigner:
                 code.update(chunk)
             code.update(str(fill(text, known) if text else "").encode())
         return _written(code.digest(), self._rules.form)
-
-
-def _packages() -> tuple[Any, type[Exception]]:
-    """Return the package of JSON Web Tokens, and the error of the package below it about a kind of key."""
-    try:
-        return import_module("jwt"), import_module("cryptography.exceptions").UnsupportedAlgorithm
-    except ImportError:
-        pass
-    raise UsageError("a signed JSON Web Token needs the package PyJWT", hint=install_hint("jwt"))
 
 
 def _key_of(text: str, form: KeyForm) -> bytes | None:
