@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from journal_samples import make_batch, make_run
 
-from batchsync.core.account_limits import MINUTE, RESERVED_FOR, AccountLimits
+from batchsync.core.account_limits import MINUTE, RESERVED_FOR, AccountLimits, InFlight
 from batchsync.core.batch import Allocation, Batch, Verb, Verdict
 from batchsync.core.events import Allocated, IntentRecorded, Uploaded, VendorFinished
 from batchsync.journal import Journal, lease
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ROWS = AccountLimits(rows_per_day=15)
 DAY = timedelta(days=1)
+ONE, FIVE = InFlight(limit=1), InFlight(limit=5)
 
 
 @pytest.fixture
@@ -61,47 +62,54 @@ def test_rows_of_a_day_are_counted_together(journals: tuple[Journal, Journal]) -
     first, second = batch_of(journals[0], "guests"), batch_of(journals[0], "vehicles")
     assert first.file.rows == second.file.rows == 10
 
-    assert journals[0].reserve_batch(first, "a", ROWS, 5, NOW, NOW + MINUTE).until is None
-    refused = journals[1].reserve_batch(second, "a", ROWS, 5, NOW, NOW + MINUTE)
+    assert journals[0].reserve_batch(first, "a", ROWS, FIVE, NOW, NOW + MINUTE).until is None
+    refused = journals[1].reserve_batch(second, "a", ROWS, FIVE, NOW, NOW + MINUTE)
     assert (refused.until, refused.limit) == (NOW + MINUTE + DAY, "15 rows a day")
     journals[0].note_sent(first, NOW + timedelta(seconds=5))
-    refused = journals[1].reserve_batch(second, "a", ROWS, 5, NOW, NOW + MINUTE)
+    refused = journals[1].reserve_batch(second, "a", ROWS, FIVE, NOW, NOW + MINUTE)
     assert refused.until == NOW + timedelta(seconds=5) + DAY
 
     # Another account has limits of its own, and an attempt counts once.
-    assert journals[1].reserve_batch(second, "b", ROWS, 5, NOW, NOW).until is None
-    assert journals[0].reserve_batch(first, "a", ROWS, 5, NOW + MINUTE, NOW + MINUTE).until is None
+    assert journals[1].reserve_batch(second, "b", ROWS, FIVE, NOW, NOW).until is None
+    assert journals[0].reserve_batch(first, "a", ROWS, FIVE, NOW + MINUTE, NOW + MINUTE).until is None
 
 
 def test_batch_in_flight_of_another_process_holds_its_place(journals: tuple[Journal, Journal], state: Path) -> None:
     first, second = batch_of(journals[0], "guests"), batch_of(journals[0], "vehicles")
     none = AccountLimits()
-    assert journals[0].reserve_batch(first, "a", none, 1, NOW, NOW).until is None
+    assert journals[0].reserve_batch(first, "a", none, ONE, NOW, NOW).until is None
     with lease(journals[0], state, "guests", "here", NOW):
-        refused = journals[1].reserve_batch(second, "a", none, 1, NOW, NOW)
+        refused = journals[1].reserve_batch(second, "a", none, ONE, NOW, NOW)
         assert (refused.held_by, refused.followed, refused.limit) == ("guests", True, "1 batch in flight")
         sent = journals[0].record(first, Allocated(at=NOW, allocation=Allocation(id="A1")))
         sent = journals[0].record(sent, IntentRecorded(at=NOW, verb=Verb.UPLOAD))
         sent = journals[0].record(sent, Uploaded(at=NOW))
     later = NOW + timedelta(hours=2)
-    refused = journals[1].reserve_batch(second, "a", none, 1, later, later)
+    refused = journals[1].reserve_batch(second, "a", none, ONE, later, later)
     assert (refused.held_by, refused.followed) == ("guests", False)
     journals[0].record(sent, VendorFinished(at=NOW, vendor_status="done", verdict=Verdict.PROCESSED))
-    assert journals[1].reserve_batch(second, "a", none, 1, later, later).until is None
+    assert journals[1].reserve_batch(second, "a", none, ONE, later, later).until is None
+
+
+def test_own_batches_are_counted_as_this_process_admits_them(journals: tuple[Journal, Journal]) -> None:
+    first, second = batch_of(journals[0], "guests"), batch_of(journals[0], "vehicles")
+    journals[0].reserve_batch(first, "a", AccountLimits(), ONE, NOW, NOW)
+    own = InFlight(limit=1, own={"guests": "another account", "vehicles": second.account_id})
+    assert journals[0].reserve_batch(second, "a", AccountLimits(), own, NOW, NOW).until is None
 
 
 def test_batch_that_was_not_sent_holds_no_place_for_long(journals: tuple[Journal, Journal]) -> None:
     first, second = batch_of(journals[0], "guests"), batch_of(journals[0], "vehicles")
-    journals[0].reserve_batch(first, "a", AccountLimits(), 1, NOW, NOW)
+    journals[0].reserve_batch(first, "a", AccountLimits(), ONE, NOW, NOW)
     soon, later = NOW + timedelta(seconds=59), NOW + timedelta(seconds=61)
-    assert journals[1].reserve_batch(second, "a", AccountLimits(), 1, soon, soon).until is not None
-    assert journals[1].reserve_batch(second, "a", AccountLimits(), 1, later, later).until is None
+    assert journals[1].reserve_batch(second, "a", AccountLimits(), ONE, soon, soon).until is not None
+    assert journals[1].reserve_batch(second, "a", AccountLimits(), ONE, later, later).until is None
 
 
 def test_refusals_are_not_written(journals: tuple[Journal, Journal]) -> None:
     first, second = batch_of(journals[0], "guests"), batch_of(journals[0], "vehicles")
-    journals[0].reserve_batch(first, "a", ROWS, 5, NOW, NOW)
+    journals[0].reserve_batch(first, "a", ROWS, FIVE, NOW, NOW)
     before = journals[0].serial
     for _ in range(3):
-        journals[0].reserve_batch(second, "a", ROWS, 5, NOW, NOW)
+        journals[0].reserve_batch(second, "a", ROWS, FIVE, NOW, NOW)
     assert journals[0].serial == before

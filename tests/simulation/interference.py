@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from batchsync.core.batch import Phase
 from batchsync.errors import ExitCode, UnavailableError, UsageError
 from batchsync.journal import Journal
-from batchsync.journal.lease import is_held, unlock
+from batchsync.journal.lease import unlock
+from batchsync.journal.lock_files import is_held
 from batchsync.reconcile.cancel import cancel
 from simulation.process_life import CrashPoint
 from simulation.renames import rename_any

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 #: How long a process may use calls that it has reserved. The window of a minute is that much longer.
@@ -57,6 +57,19 @@ class Use:
 
     at: datetime
     amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InFlight:
+    """Limit of the batches of an account that the vendor has at a time.
+
+    Attributes:
+        limit: Greatest number.
+        own: Jobs of this process, which admits their batches itself, with the id of their present account and target.
+    """
+
+    limit: int
+    own: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,19 +15,20 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
-    from batchsync.core.account_limits import AccountLimits
+    from batchsync.core.account_limits import AccountLimits, InFlight
     from batchsync.core.batch import Batch
 
 #: A batch that is not sent so long after it was begun holds no place among those in flight.
 _BEGINS_WITHIN = timedelta(minutes=1)
 #: When a place among the batches in flight is asked for again.
 _ASK_AGAIN = timedelta(seconds=15)
-#: Other batches of an account that the vendor may have, or that are being sent.
+#: Other batches of an account that the vendor may have (`sure`), or that are being sent.
 _IN_FLIGHT = (
-    "SELECT b.job AS job FROM sent_batches AS s JOIN batches AS b ON b.id = s.batch AND b.attempt = s.attempt "
-    "WHERE s.account = ? AND b.id <> ? AND (b.phase IN ('uploaded', 'submitted') OR b.pending_intent IN "
-    "('upload', 'commit') AND b.phase <> 'needs_attention' OR b.phase IN ('prepared', 'allocated') AND s.since > ?) "
-    "ORDER BY s.since"
+    "SELECT * FROM (SELECT b.job AS job, b.account_id AS account_id, s.since AS since, b.phase AS phase, "
+    "(b.phase IN ('uploaded', 'submitted') OR b.pending_intent IN ('upload', 'commit') AND "
+    "b.phase <> 'needs_attention') AS sure FROM sent_batches AS s "
+    "JOIN batches AS b ON b.id = s.batch AND b.attempt = s.attempt WHERE s.account = ? AND b.id <> ?) "
+    "WHERE sure OR phase IN ('prepared', 'allocated') AND since > ? ORDER BY since"
 )
 
 
@@ -81,7 +82,13 @@ class Usage(RejectSearches):
         return max((wait for wait in waits if wait is not None), default=None)
 
     def reserve_batch(
-        self, batch: Batch, account: str, limits: AccountLimits, in_flight: int, now: datetime, counted_at: datetime
+        self,
+        batch: Batch,
+        account: str,
+        limits: AccountLimits,
+        in_flight: InFlight,
+        now: datetime,
+        counted_at: datetime,
     ) -> Reservation:
         """Reserve the place, rows and bytes of a batch that is about to be sent. An attempt counts once.
 
@@ -89,7 +96,7 @@ class Usage(RejectSearches):
             batch: The batch.
             account: Id of its account.
             limits: Limits of the account.
-            in_flight: Greatest number of batches of the account that the vendor has at a time.
+            in_flight: Limit of the batches that the vendor has at a time.
             now: Current time.
             counted_at: When the vendor counts the batch at the latest.
 
@@ -117,18 +124,19 @@ class Usage(RejectSearches):
             db.execute("UPDATE sent_batches SET at = ? WHERE batch = ?", [codec.to_iso(at), batch.id])
 
     def _refused(
-        self, batch: Batch, account: str, limits: AccountLimits, in_flight: int, now: datetime
+        self, batch: Batch, account: str, limits: AccountLimits, in_flight: InFlight, now: datetime
     ) -> Reservation | None:
         """Return why a batch has to wait; None if it has not."""
         begun = "SELECT 1 FROM sent_batches WHERE batch = ? AND attempt = ?"
         if self._rows(begun, [batch.id, batch.attempt]):
             return None
         others = self._rows(_IN_FLIGHT, [account, batch.id, codec.to_iso(now - _BEGINS_WITHIN)])
-        if len(others) >= in_flight:
-            job = str(others[0]["job"])
-            limit = f"{in_flight:,} {'batch' if in_flight == 1 else 'batches'} in flight"
-            followed = job == batch.job or is_held(self.path.parent, job)
-            return Reservation(until=now + _ASK_AGAIN, limit=limit, held_by=job, followed=followed)
+        foreign = [str(row["job"]) for row in others if row["job"] not in in_flight.own]
+        own = sum(bool(row["sure"]) and in_flight.own.get(row["job"]) == row["account_id"] for row in others)
+        if foreign and len(foreign) + own >= in_flight.limit:
+            limit = f"{in_flight.limit:,} {'batch' if in_flight.limit == 1 else 'batches'} in flight"
+            followed = is_held(self.path.parent, foreign[0])
+            return Reservation(until=now + _ASK_AGAIN, limit=limit, held_by=foreign[0], followed=followed)
         if not limits.limits_batches:
             return None
         found = self._rows("SELECT at, rows, bytes FROM sent_batches WHERE account = ?", [account])

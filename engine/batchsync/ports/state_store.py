@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
-    from batchsync.core.account_limits import AccountLimits, Reservation
+    from batchsync.core.account_limits import AccountLimits, InFlight, Reservation
     from batchsync.core.batch import Batch
     from batchsync.core.events import CollectedAgain, Delivered, Event, Resolved
     from batchsync.core.personal_data import Tombstone
@@ -303,7 +303,13 @@ class StateStore(Protocol):
         ...
 
     def reserve_batch(
-        self, batch: Batch, account: str, limits: AccountLimits, in_flight: int, now: datetime, counted_at: datetime
+        self,
+        batch: Batch,
+        account: str,
+        limits: AccountLimits,
+        in_flight: InFlight,
+        now: datetime,
+        counted_at: datetime,
     ) -> Reservation:
         """Reserve the place, rows and bytes of a batch that is about to be sent. An attempt counts once.
 
@@ -311,7 +317,7 @@ class StateStore(Protocol):
             batch: The batch.
             account: Id of its account.
             limits: Limits of the account.
-            in_flight: Greatest number of batches of the account that the vendor has at a time.
+            in_flight: Limit of the batches that the vendor has at a time.
             now: Current time.
             counted_at: When the vendor counts the batch at the latest.
 

@@ -175,7 +175,7 @@ class Loop:
         context = self._contexts[batch.job]
         step = permitted(step, batch, context, self._services, self._quiet_until)
         try:
-            return reserved(step, batch, context, self._services)
+            return reserved(step, batch, context, self._services, self._peers | dict(self._contexts))
         except BatchsyncError as error:
             self.failed[batch.job] = error
             return NoOp()

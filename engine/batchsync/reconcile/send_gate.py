@@ -8,12 +8,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from batchsync.core.account_limits import InFlight
 from batchsync.core.lifecycle import possibly_delivered
 from batchsync.core.steps import Allocate, Deliver, NoOp, Park, RenewAllocation, Step, Upload, Wait
 from batchsync.ports import LimitReached
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from batchsync.core.batch import Batch
@@ -60,7 +61,7 @@ def permitted(
     return step if until is None or until <= now else Wait(until)
 
 
-def reserved(step: Step, batch: Batch, context: JobContext, services: Services) -> Step:
+def reserved(step: Step, batch: Batch, context: JobContext, services: Services, own: Mapping[str, JobContext]) -> Step:
     """Reserve what sending a batch uses; return the step, or a wait if a limit of the account is reached.
 
     A batch that waits for one of another job, which no process follows, has nothing to do.
@@ -70,6 +71,7 @@ def reserved(step: Step, batch: Batch, context: JobContext, services: Services) 
         batch: The batch.
         context: Its job.
         services: Clock and journal.
+        own: The jobs of this process, by name.
 
     Raises:
         BatchsyncError: If the journal cannot be written.
@@ -78,7 +80,9 @@ def reserved(step: Step, batch: Batch, context: JobContext, services: Services) 
         return step
     now, dialect, policy = services.clock.now(), context.rules.dialect, context.policy
     counted_at = now + (dialect.limits.whole if dialect is not None else _UPLOAD)
-    found = services.store.reserve_batch(batch, context.account, policy.account, policy.in_flight_max, now, counted_at)
+    accounts = {name: item.account_id for name, item in own.items()}
+    in_flight = InFlight(limit=policy.in_flight_max, own=accounts)
+    found = services.store.reserve_batch(batch, context.account, policy.account, in_flight, now, counted_at)
     if found.until is None:
         services.limited.pop(batch.id, None)
         return step
