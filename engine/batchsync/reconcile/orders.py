@@ -1,7 +1,7 @@
 """Orders of a person to the loop of `serve`, and how the loop performs them between two passes.
 
-An order names what the person saw: the digest of a plan, a run, or the newest event of a batch. If there is a newer one,
-nothing is done.
+An order names what the person saw: the digest of a plan, a run, or the newest event of a batch. Nothing is done if
+there is a newer one.
 """
 
 from __future__ import annotations

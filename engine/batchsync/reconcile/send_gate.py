@@ -62,7 +62,7 @@ def permitted(
 
 
 def reserved(step: Step, batch: Batch, context: JobContext, services: Services, own: Mapping[str, JobContext]) -> Step:
-    """Reserve what sending a batch uses; return the step, or a wait if a limit of the account is reached.
+    """Reserve what sending a batch uses.
 
     A batch that waits for one of another job, which no process follows, has nothing to do.
 
@@ -72,6 +72,9 @@ def reserved(step: Step, batch: Batch, context: JobContext, services: Services, 
         context: Its job.
         services: Clock and journal.
         own: The jobs of this process, by name.
+
+    Returns:
+        The step, or a wait if a limit of the account is reached.
 
     Raises:
         BatchsyncError: If the journal cannot be written.
