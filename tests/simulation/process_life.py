@@ -246,7 +246,12 @@ def _context(
 ) -> JobContext:
     rules = rules_by_vendor[VENDOR_OF[name]]
     return JobContext(
-        job=sources.job(name), rules=rules, policy=rules.policy, account_id="simulated", vendor=vendors[VENDOR_OF[name]]
+        job=sources.job(name),
+        rules=rules,
+        policy=rules.policy,
+        account_id="simulated",
+        vendor=vendors[VENDOR_OF[name]],
+        account=VENDOR_OF[name],
     )
 
 
