@@ -105,7 +105,7 @@ class Settings(BaseSettings):
         return base / "mocks" if self.mocks else base
 
     def with_state(self, folder: Path) -> Settings:
-        """Return these settings with a state folder, which is not that beside the jobs file."""
+        """Return these settings with a state folder, which is not that next to the jobs file."""
         return type(self)(**self.model_dump() | {"state": folder})
 
     @property

@@ -150,7 +150,7 @@ class _Running:
 class PageLoop:
     """The process as the page sees it (`Backend`), and what the page asks of the loop (`Controls`).
 
-    The loop performs orders between two passes, under the leases of their jobs: nothing of it runs beside a pass.
+    The loop performs orders between two passes, under the leases of their jobs: nothing of it runs during a pass.
 
     Attributes:
         session: The session of `serve`; it says on stderr what was asked for.

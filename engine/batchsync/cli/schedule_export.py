@@ -59,8 +59,8 @@ def _document(files: Mapping[str, str]) -> str:
 def _command(settings: Settings) -> Command:
     """Return the command that another scheduler runs: this program, in the folder of jobs.yaml."""
     file = settings.file.absolute()
-    beside = Path(sys.executable).with_name("batchsync")
-    program = str(beside) if beside.exists() else shutil.which("batchsync") or "batchsync"
+    installed = Path(sys.executable).with_name("batchsync")
+    program = str(installed) if installed.exists() else shutil.which("batchsync") or "batchsync"
     options = [] if file.name == "jobs.yaml" else ["--file", file.name]
     options += [] if settings.env is None else ["--env", settings.env]
     state = [] if settings.state is None else [("BATCHSYNC_STATE", str(settings.state.absolute()))]

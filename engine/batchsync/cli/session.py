@@ -289,7 +289,7 @@ def refuse_links(folder: Path) -> None:
 
 
 def refuse_checkouts(jobs_file: Path) -> None:
-    """Refuse a state folder beside the jobs file of a revision: it would be empty, and deleted with the revision.
+    """Refuse a state folder next to the jobs file of a revision: it would be empty, and deleted with the revision.
 
     Args:
         jobs_file: The jobs file.

@@ -76,7 +76,7 @@ _CONDITIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """A cause that holds: since when, and when it was last seen anew, which matters for errors only."""
+    """A cause that holds: since when, and when it was last seen again, which matters for errors only."""
 
     since: datetime
     seen: datetime

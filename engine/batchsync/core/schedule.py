@@ -39,7 +39,7 @@ _SPAN = re.compile(SPAN_PATTERN)
 class Overlap(StrEnum):
     """What becomes of a tick while a run of its job is in flight."""
 
-    #: a run begins beside it; rows whose keys are in flight are deferred to a later run
+    #: a run begins in addition to it; rows whose keys are in flight are deferred to a later run
     ALLOW = "allow"
     #: the tick waits until the run is settled
     QUEUE = "queue"

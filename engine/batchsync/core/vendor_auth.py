@@ -61,9 +61,9 @@ class KeyForm(StrEnum):
 MOMENT_PLACEHOLDERS = frozenset(
     {"time.unix", "time.unix_ms", "time.iso", "time.basic", "time.date", "time.http", "nonce"}
 )
-#: Placeholders of claims beside those: the end of validity, and the absolute URL of the token call.
+#: Placeholders of claims besides those: the end of validity, and the absolute URL of the token call.
 CLAIM_PLACEHOLDERS = MOMENT_PLACEHOLDERS | {"time.end", "token_url"}
-#: Placeholders of what an HMAC signs beside those of times: parts of the request and digests of its body.
+#: Placeholders of what an HMAC signs besides those of times: parts of the request and digests of its body.
 REQUEST_PLACEHOLDERS = frozenset(
     {f"request.{part}" for part in ("method", "url", "host", "path", "query", "sorted_query", "content_type")}
     | {f"body.{digest}_{form}" for digest in ("md5", "sha1", "sha256", "sha512") for form in ("hex", "base64")}

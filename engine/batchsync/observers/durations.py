@@ -97,7 +97,7 @@ class StageTimer:
             current.last = at
         elif stage or isinstance(event, RunStarted | GuardTripped | RunFinished | JobFinished):
             if current is not None:
-                # A plan is made after the last rows were compared; files are written beside batches in flight.
+                # A plan is made after the last rows were compared; files are written while batches are in flight.
                 end = at if current.stage == "compare" and not stage else current.last
                 found = job, current.stage, max((end - current.begun).total_seconds(), 0.0)
                 del self._open[job]

@@ -136,7 +136,7 @@ class MetricsObserver:
         yield from families
 
     def _journal(self) -> tuple[JournalReading | None, Remembered]:
-        """Return what the journal says, read anew if it changed, None if it cannot be read; and what is remembered."""
+        """Return what the journal says, read again if it changed, None if it cannot be read; and what is remembered."""
         reading: JournalReading | None = None
         with updating(self._state) as remembered:
             marks = (journal_marks(self._state), len(self._jobs()))

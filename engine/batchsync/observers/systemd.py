@@ -27,7 +27,7 @@ _STATUS_MAX = 200
 
 
 class SystemdNotifier:
-    """Observer that tells the service manager what `serve` does."""
+    """Observer that notifies the service manager of what `serve` does."""
 
     def __init__(self, address: str, watchdog: float | None, is_healthy: Callable[[], bool]) -> None:
         """Create the observer; see `notifier`.

@@ -94,7 +94,7 @@ def compressed(values: list[int], field: int) -> str:
 
 
 def ambiguous_days(fields: str) -> bool:
-    """Return whether the day fields are read differently: a step from `*` beside a restricted day of the other kind."""
+    """Return whether the day fields are read differently: a step from `*` with a restricted day of the other kind."""
     written = fields.split()
     month, week = written[DAY_OF_MONTH], written[DAY_OF_WEEK]
     return "*" not in (month, week) and (month.startswith("*") or week.startswith("*"))

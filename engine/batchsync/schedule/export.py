@@ -95,7 +95,7 @@ def _check(schedule: Schedule, form: str) -> None:
     if form == KUBERNETES:
         _check_kubernetes(schedule)
     if form != SYSTEMD and any(ambiguous_days(line.fields) for line in cron_lines(schedule)):
-        reason = "a step in one of the day fields beside the other, which schedulers read differently"
+        reason = "a step in one of the day fields together with the other, which schedulers read differently"
         raise NotExpressibleError("cron", reason, "numbers instead of the step")
 
 

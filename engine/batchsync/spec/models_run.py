@@ -33,7 +33,7 @@ class ScheduleModel(Strict):
     overlap: Literal["allow", "queue", "skip"] = Field(
         "allow",
         title="Overlap",
-        description="What becomes of a tick while a run of the job is in flight: allow (a run begins beside it, rows "
+        description="What becomes of a tick while a run of the job is in flight: allow (a run begins in addition, rows "
         "in flight are deferred), queue (the tick waits until it has ended), or skip (the tick is dropped).",
         examples=["queue"],
     )

@@ -155,7 +155,7 @@ class Auth:
         )
 
     def _exchange(self, call: Call, requested_at: datetime) -> Exchange:
-        """Send the token call; once more with another assertion, if its answer tells that our clock is wrong."""
+        """Send the token call; once more with another assertion, if its answer shows that our clock is wrong."""
         exchange = self._sent(call, requested_at)
         response = exchange.response
         offset = response_parsing.clock_offset(response.headers, requested_at)

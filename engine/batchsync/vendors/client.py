@@ -311,7 +311,7 @@ class HttpVendor:
         return Exchange(call=call, request=request, response=response, now=now, redactor=redactor)
 
     def _measure_clock(self, call: Call, response: Response) -> None:
-        """Remember the difference of the clocks that an answer of the API tells."""
+        """Remember the difference of the clocks that an answer of the API shows."""
         if call.endpoint is not Endpoint.API:
             return
         measured = response_parsing.clock_offset(response.headers, self._clock.now())

@@ -20,7 +20,7 @@ Known = dict[str, str | int | None]
 
 
 class PagedDocument:
-    """A document in pages. The first page is requested at once, as it tells whether there is a document."""
+    """A document in pages. The first page is requested at once, as it shows whether there is a document."""
 
     def __init__(self, send: Callable[[Call, Known], Exchange], call: Call, pages: Pages, known: Known) -> None:
         """Request the first page.
