@@ -62,6 +62,7 @@ def answer(url: str, method: str = "GET") -> tuple[int, str, bytes]:
 
 def test_metrics_health_and_readiness_are_served(deployment: Deployment) -> None:
     deployment.run("sync", "guests", "--no-wait", expect=5)
+    deployment.mocks.advance(600)  # a poll is due
     with serving(deployment, "--metrics", "127.0.0.1:0") as log:
         url = wait_for(log, r"metrics at (http://127\.0\.0\.1:\d+)/metrics")
         wait_for(log, r"(waiting until)")

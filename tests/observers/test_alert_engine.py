@@ -13,9 +13,9 @@ from batchsync.core.accounting import PlanCounts
 from batchsync.core.alert_channels import AlertSettings, EmailChannel, WebhookChannel
 from batchsync.core.alert_conditions import Failure, Seen
 from batchsync.core.guards import Budget, Limit
-from batchsync.core.job import Schedule
 from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.core.run import Run, RunId, RunState
+from batchsync.core.schedule import Schedule
 from batchsync.errors import UnavailableError
 from batchsync.journal import Journal
 from batchsync.observers import alert_engine

@@ -152,7 +152,7 @@ def test_secret_next_to_credentials_is_reported(workshop: Workshop) -> None:
             "  7 |     api_token: *************\n"
             "    |     ^\n"
             "  expected one of vendor, base_url, credentials, ca_bundle, proxy, storage_hosts, poll_every, deadline, "
-            "retry_for, in_flight, renamed_from, data_model, identity_rules, attributes"
+            "retry_for, in_flight, limits, renamed_from, data_model, identity_rules, attributes"
         ),
         (
             'jobs.yaml:7:16: "api_token": a literal secret outside of "credentials"\n'

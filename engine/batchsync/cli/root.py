@@ -37,7 +37,7 @@ COMMANDS = {
     "history": ("history", "List past runs, newest first, and when a restored state folder was accepted."),
     "approve": ("approve", "Approve a plan blocked by a guard."),
     "cancel": ("cancel", "Cancel open batches."),
-    "schedule": ("schedule", "Show when jobs run next."),
+    "schedule": ("schedule", "Show when jobs run next, or write their schedules for another scheduler."),
     "serve": ("serve", "Run jobs on their schedules, in the foreground."),
     "doctor": ("doctor", "Check this machine, the state folder and every connection."),
     "resolve": ("resolve", "Manually resolve an unknown outcome."),

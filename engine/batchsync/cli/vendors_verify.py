@@ -112,7 +112,7 @@ def verify(
     with session.app() as outer, scratch_folder() as folder:
         declared = connection_of(outer, connection)
         details = spec.load_vendor_details(declared.vendor)
-        batch = _test_batch(declared, folder, rows, targets, f"{session.now():%Y%m%dt%H%M%S}")
+        batch = _test_batch(declared, folder, rows, targets, f"{session.now():%Y%m%dt%H%M%S%f}")
         outer.refuse_mismatch(batch.job)
         confirm(
             f"Send {pluralize(batch.rows, 'row')} of {batch.origin} to {details.rules.title} at {declared.base_url} "

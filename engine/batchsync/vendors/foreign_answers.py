@@ -49,13 +49,16 @@ def is_page(call: Call, response: Response) -> bool:
     """
     if response.saved:
         return False
+    # A server may send JSON with the media type of a page.
+    if call.answer is AnswerForm.JSON and response_parsing.is_json_like(response.body):
+        return False
     if response_parsing.is_html(response.headers, response.body):
         return True
     is_empty = not response.body.strip()
     match call.answer:
         case AnswerForm.JSON:
-            # What is empty, or begins like JSON, is noticed where something is read of it.
-            return not is_empty and not response_parsing.is_json_like(response.body)
+            # What is empty is noticed where something is read of it.
+            return not is_empty
         case AnswerForm.DOCUMENT:
             return not is_empty and not response_parsing.is_document(response.body)
         case _:
