@@ -94,7 +94,10 @@ class Page:
         return str(self.evaluate(f"document.querySelector({json.dumps(selector)}).innerText"))
 
     def click(self, selector: str) -> None:
-        """Click the middle of an element with the mouse."""
+        """Click the middle of an element with the mouse, once its page was painted: a browser drops earlier clicks."""
+        self.wait_for("document.readyState === 'complete'")
+        self.evaluate("requestAnimationFrame(() => requestAnimationFrame(() => { window.wasPainted = true }))")
+        self.wait_for("window.wasPainted === true")
         element = f"document.querySelector({json.dumps(selector)})"
         self.evaluate(f"{element}.scrollIntoView({{block: 'center'}})")
         x, y = self.evaluate(f"(r => [r.x + r.width / 2, r.y + r.height / 2])({element}.getBoundingClientRect())")
