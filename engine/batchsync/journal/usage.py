@@ -102,11 +102,14 @@ class Usage(RejectSearches):
 
         Returns:
             Whether it may be sent now, or when to ask again.
+
+        Raises:
+            LockedError: If another process has taken over the job.
         """
         # A process that has to wait asks often, and need not write for it.
         if (refused := self._refused(batch, account, limits, in_flight, now)) is not None:
             return refused
-        with self._write("reserve_batch") as db:
+        with self._write("reserve_batch", batch.job) as db:
             if (refused := self._refused(batch, account, limits, in_flight, now)) is not None:
                 return refused
             row = [batch.id, batch.attempt, account, codec.to_iso(now), codec.to_iso(counted_at)]
@@ -119,8 +122,12 @@ class Usage(RejectSearches):
         return Reservation(amount=1)
 
     def note_sent(self, batch: Batch, at: datetime) -> None:
-        """Record when the upload of a batch has ended, which the vendor has counted by then."""
-        with self._write("note_sent") as db:
+        """Record when the upload of a batch has ended, which the vendor has counted by then.
+
+        Raises:
+            LockedError: If another process has taken over the job.
+        """
+        with self._write("note_sent", batch.job) as db:
             db.execute("UPDATE sent_batches SET at = ? WHERE batch = ?", [codec.to_iso(at), batch.id])
 
     def _refused(
