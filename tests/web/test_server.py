@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -215,6 +216,7 @@ def test_changes_are_streamed_and_a_slow_reader_reloads(serve: Serve) -> None:
             served.loop.live.observe(BatchChanged(batch=make_batch(run, phase=Phase.SUBMITTED)), LATER)
         while _next_event(lines)[0] != "reload":
             pass
+        time.sleep(2)  # events that are still queued are sent, so that they do not hide the next change
         served.journal.start_run(run, [make_batch(run)], [])
         assert _next_event_of(lines, {}) == "changed"
 
