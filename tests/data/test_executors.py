@@ -19,6 +19,7 @@ from batchsync.data.batchfile import eager_encode, prepare
 from batchsync.data.row import partitions
 from batchsync.errors import SourceError
 from batchsync.ports import CompareContext, Comparison
+from batchsync.storage.local_folder import LocalFolder
 from batchsync.util.executor import SerialExecutor
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def test_any_executor_gives_the_same_files(bench: Bench, processes: ProcessPoolE
     inline = Inline()
     engines = [engine_in(bench.folder, threads=count) for count in (1, 2, 4)]
     engines += [engine_in(bench.folder, executor=processes, threads=2), engine_in(bench.folder, executor=inline)]
+    engines.append(engine_in(bench.folder, executor=Inline(), shared=LocalFolder))
     first, *others = [sent(bench, engine, eager=eager).facts() for engine in engines]
     assert all(other == first for other in others)
     assert len(first[3]) > 5
@@ -131,6 +133,7 @@ def test_any_executor_gives_the_same_changes(bench: Bench, processes: ProcessPoo
         engine_in(bench.folder, threads=3),
         engine_in(bench.folder, executor=processes),
         engine_in(bench.folder, executor=Inline()),
+        engine_in(bench.folder, executor=Inline(), shared=LocalFolder),
     ]
     expected, *others = [sent(bench, engine, eager=False).facts() for engine in engines]
     assert all(other == expected for other in others)

@@ -18,6 +18,7 @@ from batchsync.data.batchfile.prepare import StageContext, iter_batch_files
 from batchsync.data.check import check_job
 from batchsync.data.compare.compare import compare
 from batchsync.data.compare.preview import preview
+from batchsync.data.compare.scattered import compare_scattered
 from batchsync.data.compare.unkept import write_content
 from batchsync.data.frame import columns
 from batchsync.data.frame.content import content_among
@@ -72,6 +73,7 @@ class PolarsEngine(PlanRows, RecordInspection, SuppressionLists):
         *,
         executor: Executor | None = None,
         threads: int | None = None,
+        shared: Callable[[Path], ObjectStore] | None = None,
     ) -> None:
         """Create an engine.
 
@@ -81,10 +83,12 @@ class PolarsEngine(PlanRows, RecordInspection, SuppressionLists):
             executor: Runs the tasks: anything with the shape of `concurrent.futures.Executor`. Tasks are module-level
                 functions with one picklable argument; output is byte-identical. Processes must be spawned, not forked.
             threads: Number of tasks in flight at a time, and of threads without an executor; None is one per core.
+            shared: Returns the store in which tasks of the executor leave what other tasks read, by the folder of a
+                comparison; without it all rows come back to this process.
         """
         workers = TaskPool(threads=threads, executor=executor)
         super().__init__(objects, workers)
-        self._stage_context = StageContext(objects=objects, workers=workers, events=events)
+        self._stage_context = StageContext(objects=objects, workers=workers, shared=shared, events=events)
 
     @property
     def threads(self) -> int | None:
@@ -111,12 +115,13 @@ class PolarsEngine(PlanRows, RecordInspection, SuppressionLists):
         Returns:
             The comparison, staged in the folder of the context.
         """
-        with (
-            translate_disk_errors(f"comparing {job.name}"),
-            opened_baseline(self._objects, baseline, context.in_flight) as known,
-        ):
-            verify_digest([*known.paths, *known.in_flight])
-            return compare(job, rules, known, context, self._stage_context.workers)
+        with translate_disk_errors(f"comparing {job.name}"):
+            found = compare_scattered(job, rules, baseline, context, self._stage_context)
+            if found is not None:
+                return found
+            with opened_baseline(self._objects, baseline, context.in_flight) as known:
+                verify_digest([*known.paths, *known.in_flight])
+                return compare(job, rules, known, context, self._stage_context.workers)
 
     def stage(self, job: Job, rules: VendorRules, comparison: Comparison) -> tuple[BatchFile, ...]:
         """Put the changes of a comparison into the object store as batch files, each with its row manifest.

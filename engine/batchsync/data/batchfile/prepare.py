@@ -16,6 +16,8 @@ from batchsync.data.batchfile.changes import Changes
 from batchsync.data.batchfile.encode import head_of, source_changed_error, tail_of
 from batchsync.data.batchfile.encode_task import StageTask, prepare_lines, with_changes
 from batchsync.data.batchfile.pinned_pass import is_pinned, pinned_pass
+from batchsync.data.batchfile.scattered_changes import ScatteredChanges, is_scattered
+from batchsync.data.batchfile.seal import iter_sealed
 from batchsync.data.frame import columns
 from batchsync.data.record.compiled_job import CompiledJob, compile_job
 from batchsync.data.record.group_by_key import UnsortedError, iter_groups, iter_sorted_groups
@@ -45,10 +47,20 @@ MIN_TASK_ROWS = FRAME_ROWS // 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageContext:
-    """Surroundings of a stage: object store, task pool, event sink, and a predicate that stops it."""
+    """Surroundings of a stage.
+
+    Attributes:
+        objects: Store of batch files, row manifests and baseline segments.
+        workers: Task pool.
+        shared: Returns the store in which the tasks of an executor leave what other tasks read, by the folder of the
+            comparison; None if all rows come back to this process.
+        events: Receives progress.
+        stopped: Called often; the stage ends soon after it returned true.
+    """
 
     objects: ObjectStore
     workers: TaskPool
+    shared: Callable[[Path], ObjectStore] | None = None
     events: EventSink | None = None
     stopped: Callable[[], bool] = lambda: False
 
@@ -75,6 +87,10 @@ def iter_batch_files(
     into = ObjectFolder(context.objects, staging_prefix(job.name))
     if (finalized := eager_encode.adopt(comparison.folder, into)) is not None:
         yield from finalized
+        return
+    if context.shared is not None and is_scattered(comparison.folder):
+        scattered = ScatteredChanges.of(comparison.folder, context.shared(comparison.folder))
+        yield from iter_sealed(scattered, MIN_TASK_ROWS, context)
         return
     changes = Changes(comparison.folder)
     if not changes.total:
