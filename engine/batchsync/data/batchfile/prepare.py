@@ -88,7 +88,7 @@ def iter_batch_files(
     if (finalized := eager_encode.adopt(comparison.folder, into)) is not None:
         yield from finalized
         return
-    if context.shared is not None and is_scattered(comparison.folder):
+    if context.shared is not None and is_scattered(comparison.folder) and not is_pinned(comparison.folder):
         scattered = ScatteredChanges.of(comparison.folder, context.shared(comparison.folder))
         yield from iter_sealed(scattered, MIN_TASK_ROWS, context)
         return

@@ -60,7 +60,7 @@ def seal(task: SealTask) -> BatchFile:
     source = plan.source
     compiled = source.spec.compiled
     into = ObjectFolder(plan.objects, staging_prefix(compiled.job.name))
-    with scratch_folder(plan.objects, into.prefix).workspace() as workspace:
+    with scratch_folder(source.store, source.prefix).workspace() as workspace:
         writer = BatchFileWriter(workspace, compiled.rules.file, head_of(compiled), into.put, tail_of(compiled))
         try:
             if task.removals:

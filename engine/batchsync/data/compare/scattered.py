@@ -59,9 +59,10 @@ from batchsync.data.record.stored_value import scratch_folder, store_value
 from batchsync.data.row import partitions
 from batchsync.data.row.file_state import require_unchanged
 from batchsync.data.row.joins import load
+from batchsync.data.row.landed_rows import LandTask, land, with_landed_files
 from batchsync.data.row.open_source import open_source
 from batchsync.data.row.row_reader import RandomAccessReader
-from batchsync.ports import Comparison, Progress
+from batchsync.ports import Comparison, ObjectFolder, Progress
 from batchsync.util.files import make_private
 from batchsync.util.parquet_writer import ParquetWriter
 
@@ -107,16 +108,31 @@ def compare_scattered(
         return None
     make_private(context.folder)
     compiled = compile_job(job, rules, open_source(job.source), context.template).without_problems()
-    reader = compiled.source_files.reader
-    if not isinstance(reader, RandomAccessReader) or not _is_scatterable(compiled):
+    if not _is_scatterable(compiled):
         return None
-    row_counts = tuple(partitions.count_rows(compiled.source_files, reader))
+    store, source = surroundings.shared(context.folder), compiled.source_files
+    if isinstance(source.reader, RandomAccessReader):
+        row_counts = tuple(partitions.count_rows(source, source.reader))
+    else:
+        tasks = [
+            LandTask(
+                source=source,
+                number=number,
+                used=compiled.used,
+                into=ObjectFolder(store, f"{PREFIX}/landed-{number}"),
+                label=str(path),
+            )
+            for number, path in enumerate(source.files)
+        ]
+        landed = list(surroundings.workers.map_in_order(land, tasks))
+        compiled = replace(compiled, source_files=with_landed_files(source, compiled.used, store, landed))
+        row_counts = tuple(item.rows for item in landed)
     return _ScatteredComparison(
         compiled=compiled,
         baseline=baseline,
         context=context,
         surroundings=surroundings,
-        store=surroundings.shared(context.folder),
+        store=store,
         row_counts=row_counts,
     ).compare()
 

@@ -49,6 +49,10 @@ class RowRange:
         number = pl.int_range(pl.len(), dtype=pl.Int64) + self.row
         with self.reader.translate_errors(self.path, name=source.names.get(self.path, "")):
             rows = self.reader.read_range(source.within_files, self.path, self.begin, self.count)
+        if ROW in rows.columns:
+            # Blank lines of a landed text file have a number, but are no rows.
+            numbered = rows.with_columns(pl.when(pl.col(ROW).is_not_null()).then(number).alias(ROW))
+            return _without_blank_lines(numbered).select(ROW, *source.columns)
         return source.with_path_columns(rows, self.path).select(number.alias(ROW), *source.columns)
 
 
@@ -165,6 +169,24 @@ def frames(source: SourceFiles, work: Path, *, fresh: bool, chunk_rows: int = FR
     Raises:
         SourceError: If the source cannot be read completely.
     """
+    for frame in whole_frames(source, work, fresh=fresh, chunk_rows=chunk_rows):
+        yield _without_blank_lines(frame)
+
+
+def whole_frames(
+    source: SourceFiles, work: Path, *, fresh: bool, chunk_rows: int = FRAME_ROWS
+) -> Iterator[pl.DataFrame]:
+    """Read a source as `frames` does, but with blank lines, which have no number.
+
+    Args:
+        source: The opened source.
+        work: Existing folder for copies of text files.
+        fresh: As for `frames`.
+        chunk_rows: As for `frames`.
+
+    Yields:
+        Frames of exactly `FRAME_ROWS` rows, except for the last.
+    """
     kept: list[pl.DataFrame] = []
     height = 0
     for frame in _iter_chunks(source, work, chunk_rows, fresh=fresh):
@@ -174,12 +196,12 @@ def frames(source: SourceFiles, work: Path, *, fresh: bool, chunk_rows: int = FR
             joined = pl.concat(kept) if len(kept) > 1 else frame
             begin = 0
             while height - begin >= FRAME_ROWS:
-                yield _without_blank_lines(joined[begin : begin + FRAME_ROWS])
+                yield joined[begin : begin + FRAME_ROWS]
                 begin += FRAME_ROWS
             kept = [joined[begin:]] if begin < height else []
             height -= begin
     if kept:
-        yield _without_blank_lines(pl.concat(kept))
+        yield pl.concat(kept)
 
 
 def _without_blank_lines(frame: pl.DataFrame) -> pl.DataFrame:
