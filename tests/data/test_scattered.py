@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 from data_kit import ENVELOPE, NOW, Bench, engine_in, invalid, job, manifest_key, record, rules
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from inline_executor import Inline
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from batchsync.ports import Comparison
 
 SMALL = FileRules(format=FileFormat.JSONL, gzip=True, suffix="json.gz", bytes_max=1500, envelope=ENVELOPE)
-FEW = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], phases=(Phase.generate,))
+FEW = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 #: Rows of a source: number of the key (negative: none), and a value, which is invalid as text.
 ROWS = st.lists(st.tuples(st.integers(-1, 40), st.sampled_from(["1", "2", "3", "text"])), max_size=50)
 

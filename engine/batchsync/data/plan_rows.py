@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from batchsync.core.job import Job
     from batchsync.core.plan import Plan
     from batchsync.core.vendor_rules import VendorRules
-    from batchsync.data.batchfile.prepare import StageContext
+    from batchsync.data.batchfile.stage_context import StageContext
     from batchsync.ports import BaselineEntry, Comparison, MovedKeys, ObjectStore, Suppression
     from batchsync.util.parquet_writer import Schema
 

@@ -29,7 +29,7 @@ from batchsync.errors import SourceError
 from batchsync.ports import ObjectFolder, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     import polars as pl
@@ -38,31 +38,12 @@ if TYPE_CHECKING:
     from batchsync.core.job import Job
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.data.batchfile.pinned_pass import PinnedPass
-    from batchsync.ports import Comparison, EventSink, ObjectStore
+    from batchsync.data.batchfile.stage_context import StageContext
+    from batchsync.ports import Comparison
     from batchsync.util.executor import TaskPool
 
 #: Frames of fewer rows are joined with the next, because small blocks compress badly.
 MIN_TASK_ROWS = FRAME_ROWS // 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageContext:
-    """Surroundings of a stage.
-
-    Attributes:
-        objects: Store of batch files, row manifests and baseline segments.
-        workers: Task pool.
-        shared: Returns the store in which the tasks of an executor leave what other tasks read, by the folder of the
-            comparison; None if all rows come back to this process.
-        events: Receives progress.
-        stopped: Called often; the stage ends soon after it returned true.
-    """
-
-    objects: ObjectStore
-    workers: TaskPool
-    shared: Callable[[Path], ObjectStore] | None = None
-    events: EventSink | None = None
-    stopped: Callable[[], bool] = lambda: False
 
 
 def iter_batch_files(

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from batchsync.core.batch import BatchFile
-    from batchsync.data.batchfile.prepare import StageContext
     from batchsync.data.batchfile.scattered_changes import ScatteredChanges
+    from batchsync.data.batchfile.stage_context import StageContext
     from batchsync.data.record.stored_value import StoredValue
 
 

@@ -1,6 +1,6 @@
 """Scatter: tasks that read and map a range of a source, and leave its records by bucket of key hashes for `join_task`.
 
-Whoever runs a task returns counts only; the rows stay in the store that all tasks share.
+A task returns counts only; the rows stay in the store that all tasks share.
 """
 
 from __future__ import annotations

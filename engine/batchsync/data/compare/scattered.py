@@ -72,7 +72,7 @@ if TYPE_CHECKING:
 
     from batchsync.core.job import Job
     from batchsync.core.vendor_rules import VendorRules
-    from batchsync.data.batchfile.prepare import StageContext
+    from batchsync.data.batchfile.stage_context import StageContext
     from batchsync.data.record.stored_value import StoredValue
     from batchsync.ports import BaselineEntry, CompareContext, ObjectStore
 

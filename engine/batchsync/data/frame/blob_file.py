@@ -43,7 +43,11 @@ class BlobWriter(AbstractContextManager["BlobWriter"]):
         self._size = 0
 
     def __enter__(self) -> Self:
-        """Create the file."""
+        """Create the file.
+
+        Returns:
+            The writer.
+        """
         self._path = self._workspace.__enter__() / "tables"
         self._stream: IO[bytes] = self._path.open("xb")
         return self

@@ -28,8 +28,8 @@ _KEPT = 4
 class StoredValue(Generic[Value]):
     """A picklable value in an object store.
 
-    The digest came with the task, from the process that stored the value: what anybody else writes to the store is
-    never unpickled.
+    The digest came with the task, from the process that stored the value: what another process writes to the
+    store is never unpickled.
 
     Attributes:
         store: The store.

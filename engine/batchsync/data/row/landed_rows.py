@@ -13,6 +13,7 @@ from batchsync.data.frame.blob_file import BlobFile, BlobWriter
 from batchsync.data.frame.columns import ROW
 from batchsync.data.row import partitions
 from batchsync.data.row.row_reader import RandomAccessReader, SourceSize
+from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -84,9 +85,14 @@ class LandedReader(RandomAccessReader):
 
     store: ObjectStore
 
-    def schema(self, path: Path, source: Source) -> dict[str, pl.DataType]:  # noqa: ARG002 - no option concerns it
-        """Return the columns and types of a landed file."""
-        return dict(BlobFile(self.store, str(path)).table(_ROWS, 0, {}).drop(ROW).schema)
+    def schema(self, path: Path, source: Source) -> dict[str, pl.DataType]:
+        """Refuse: the columns of landed files are those of their source.
+
+        Raises:
+            SourceError: Always.
+        """
+        message = f"{source.place}: {source.path} has landed as {path}, and is not opened again"
+        raise SourceError(message, hint="Run the command again; if that does not help, report it as a defect.")
 
     def read(self, file: SourceFile) -> Iterator[pl.DataFrame]:
         """Yield the frames that `RowReader.read` describes."""
