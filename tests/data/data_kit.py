@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
+from inline_executor import Inline
 
 from batchsync.core.batch import Batch, BatchFile, BatchId, Phase, RunId, Verdict
 from batchsync.core.job import Job, Source
@@ -139,12 +141,17 @@ def csv_rules(**more: Any) -> VendorRules:
 
 #: Baseline without segments.
 NOTHING_KNOWN = BaselineEntry(job="job", account_id="")
+#: Whether all tests of this folder compare by tasks of an executor, which only a campaign by hand does:
+#: `SCATTERED=1 pytest tests/data`.
+SCATTERED = bool(os.environ.get("SCATTERED"))
 #: Engine for calls that read no object.
 ENGINE = PolarsEngine(LocalFolder(Path("no-objects")))
 
 
 def engine_in(folder: Path, **options: Any) -> PolarsEngine:
     """Return an engine whose objects are in a folder."""
+    if SCATTERED:
+        options = {"executor": Inline(), "shared": LocalFolder} | options
     return PolarsEngine(LocalFolder(folder), **options)
 
 

@@ -18,7 +18,7 @@ from batchsync.core.mapping import Expression
 from batchsync.core.naming import segment_key
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.data.baseline import apply, segments
-from batchsync.data.compare import classify
+from batchsync.data.compare import classify, classify_partition
 from batchsync.data.frame import partitioned_spill
 from batchsync.data.frame.hashes import HASH
 from batchsync.errors import SourceError, StateError, UnavailableError
@@ -315,7 +315,7 @@ def test_progress_is_emitted(bench: Bench, where: str | None) -> None:
 @pytest.mark.parametrize("policy", ["fail", "last"])
 def test_keys_with_equal_hashes_are_compared_by_key(bench: Bench, monkeypatch: pytest.MonkeyPatch, policy: str) -> None:
     same_hash = pl.lit(7, dtype=pl.UInt64).alias(HASH)
-    for module in (classify, segments, apply, partitioned_spill):
+    for module in (classify_partition, segments, apply, partitioned_spill):
         monkeypatch.setattr(module, "hash_of", lambda key: pl.when(pl.col(key) != "").then(same_hash), raising=False)
     bench.change_source(duplicates=policy)
     bench.source(HEAD + "1,a,m\n2,b,m\n3,c,m\n")

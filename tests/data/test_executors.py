@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import pickle
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
 from data_kit import ENVELOPE, NOW, Bench, engine_in, job, rules
+from inline_executor import Inline
 
 from batchsync.core.job import Join
 from batchsync.core.vendor_rules import FileFormat, FileRules
@@ -19,10 +20,11 @@ from batchsync.data.batchfile import eager_encode, prepare
 from batchsync.data.row import partitions
 from batchsync.errors import SourceError
 from batchsync.ports import CompareContext, Comparison
+from batchsync.storage.local_folder import LocalFolder
 from batchsync.util.executor import SerialExecutor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from batchsync.core.batch import BatchFile
@@ -30,29 +32,6 @@ if TYPE_CHECKING:
 
 ROWS = 2600
 SMALL = FileRules(format=FileFormat.JSONL, gzip=True, suffix="json.gz", bytes_max=20_000, envelope=ENVELOPE)
-
-
-def pickled(value: Any) -> Any:
-    """Return a copy as another process receives it."""
-    return pickle.loads(pickle.dumps(value))  # noqa: S301 - our own
-
-
-class Inline(Executor):
-    """Executor that runs each task at once, on pickled copies."""
-
-    def __init__(self) -> None:
-        self.tasks: list[Any] = []
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        assert not kwargs
-        future: Future[Any] = Future()
-        called, given = pickled((fn, args))
-        self.tasks += given
-        try:
-            future.set_result(pickled(called(*given)))
-        except Exception as error:  # noqa: BLE001 - as an executor does
-            future.set_exception(pickled(error))
-        return future
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +94,7 @@ def test_any_executor_gives_the_same_files(bench: Bench, processes: ProcessPoolE
     inline = Inline()
     engines = [engine_in(bench.folder, threads=count) for count in (1, 2, 4)]
     engines += [engine_in(bench.folder, executor=processes, threads=2), engine_in(bench.folder, executor=inline)]
+    engines.append(engine_in(bench.folder, executor=Inline(), shared=LocalFolder))
     first, *others = [sent(bench, engine, eager=eager).facts() for engine in engines]
     assert all(other == first for other in others)
     assert len(first[3]) > 5
@@ -131,6 +111,7 @@ def test_any_executor_gives_the_same_changes(bench: Bench, processes: ProcessPoo
         engine_in(bench.folder, threads=3),
         engine_in(bench.folder, executor=processes),
         engine_in(bench.folder, executor=Inline()),
+        engine_in(bench.folder, executor=Inline(), shared=LocalFolder),
     ]
     expected, *others = [sent(bench, engine, eager=False).facts() for engine in engines]
     assert all(other == expected for other in others)

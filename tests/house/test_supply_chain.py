@@ -26,12 +26,15 @@ CODE_READERS = {"deserialize", "read_pickle", "unsafe_load", "full_load"}
 ALLOWED = {
     # A member of a task, which the executor's own pipe carries as a pickle.
     "engine/batchsync/data/record/keyed_rows.py": {"pickle"},
+    # An object whose digest is a member of a task (tests/data/test_scattered.py).
+    "engine/batchsync/data/record/stored_value.py": {"pickle"},
     # JSON of an expression, written by the line above.
     "engine/batchsync/data/mapping/evaluate.py": {"deserialize"},
     # Blocks in the memory of the mocks.
     "mocks/batchsync_mocks/sitecore/value_store.py": {"marshal"},
     # Tasks, pickled and loaded by the test.
     "tests/data/test_executors.py": {"pickle"},
+    "tests/data/inline_executor.py": {"pickle"},
     # An expression, as it travels in a task.
     "tests/data/test_expression_bounds.py": {"pickle"},
     # Results that workers of a test run leave in its private folder.

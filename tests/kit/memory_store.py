@@ -70,6 +70,18 @@ class MemoryStore:
             path.write_bytes(self._objects[key][0])
             yield path
 
+    def read(self, key: str, begin: int, size: int) -> bytes:
+        """Return consecutive bytes of the object."""
+        check_key(key)
+        self.calls["read"] += 1
+        if key not in self._objects:
+            raise FileNotFoundError(2, "No such file or directory", key)
+        content = self._objects[key][0]
+        first = begin if begin >= 0 else len(content) + begin
+        if not 0 <= first <= len(content) - size:
+            raise EOFError(key)
+        return content[first : first + size]
+
     def head(self, key: str) -> ObjectInfo | None:
         """Return the object, or None."""
         check_key(key)

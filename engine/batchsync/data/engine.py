@@ -14,10 +14,12 @@ from batchsync.data.baseline.apply import apply_verdicts, assume, forget, renew,
 from batchsync.data.baseline.content import without_surplus
 from batchsync.data.baseline.erase import erase, known_keys
 from batchsync.data.baseline.point_lookup import lookup
-from batchsync.data.batchfile.prepare import StageContext, iter_batch_files
+from batchsync.data.batchfile.prepare import iter_batch_files
+from batchsync.data.batchfile.stage_context import StageContext
 from batchsync.data.check import check_job
 from batchsync.data.compare.compare import compare
 from batchsync.data.compare.preview import preview
+from batchsync.data.compare.scattered import compare_scattered
 from batchsync.data.compare.unkept import write_content
 from batchsync.data.frame import columns
 from batchsync.data.frame.content import content_among
@@ -56,10 +58,8 @@ if TYPE_CHECKING:
         RowVerdicts,
     )
 
-#: Rejects yielded at a time.
-CHUNK = 10_000
-#: Records that are added to a baseline at a time, without having been sent.
-_ASSUMED_AT_ONCE = 1_000_000
+#: Rejects that are yielded at a time, and records that are added to a baseline at a time without having been sent.
+CHUNK, _ASSUMED_AT_ONCE = 10_000, 1_000_000
 
 
 class PolarsEngine(PlanRows, RecordInspection, SuppressionLists):
@@ -72,19 +72,20 @@ class PolarsEngine(PlanRows, RecordInspection, SuppressionLists):
         *,
         executor: Executor | None = None,
         threads: int | None = None,
+        shared: Callable[[Path], ObjectStore] | None = None,
     ) -> None:
         """Create an engine.
 
         Args:
             objects: Store of batch files, row manifests and baseline segments.
             events: Receives the progress of `stage`; `compare` takes its sink from the context.
-            executor: Runs the tasks: anything with the shape of `concurrent.futures.Executor`. Tasks are module-level
-                functions with one picklable argument; output is byte-identical. Processes must be spawned, not forked.
+            executor: `concurrent.futures.Executor` for picklable tasks; processes must be spawned, not forked.
             threads: Number of tasks in flight at a time, and of threads without an executor; None is one per core.
+            shared: As in `StageContext`.
         """
         workers = TaskPool(threads=threads, executor=executor)
         super().__init__(objects, workers)
-        self._stage_context = StageContext(objects=objects, workers=workers, events=events)
+        self._stage_context = StageContext(objects=objects, workers=workers, shared=shared, events=events)
 
     @property
     def threads(self) -> int | None:
@@ -111,12 +112,12 @@ class PolarsEngine(PlanRows, RecordInspection, SuppressionLists):
         Returns:
             The comparison, staged in the folder of the context.
         """
-        with (
-            translate_disk_errors(f"comparing {job.name}"),
-            opened_baseline(self._objects, baseline, context.in_flight) as known,
-        ):
-            verify_digest([*known.paths, *known.in_flight])
-            return compare(job, rules, known, context, self._stage_context.workers)
+        with translate_disk_errors(f"comparing {job.name}"):
+            if (found := compare_scattered(job, rules, baseline, context, self._stage_context)) is not None:
+                return found
+            with opened_baseline(self._objects, baseline, context.in_flight) as known:
+                verify_digest([*known.paths, *known.in_flight])
+                return compare(job, rules, known, context, self._stage_context.workers)
 
     def stage(self, job: Job, rules: VendorRules, comparison: Comparison) -> tuple[BatchFile, ...]:
         """Put the changes of a comparison into the object store as batch files, each with its row manifest.
@@ -244,8 +245,7 @@ class PolarsEngine(PlanRows, RecordInspection, SuppressionLists):
         Args:
             baseline: The baseline before.
             verdicts: Verdict files (`RowVerdicts.path`).
-            manifests: Keys of the row manifests of the same batches; those that are gone or damaged have no content to
-                keep.
+            manifests: Keys of their row manifests; those that are gone or damaged have no content to keep.
 
         Returns:
             The new baseline.

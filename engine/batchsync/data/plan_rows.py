@@ -17,7 +17,7 @@ from batchsync.data.baseline.versions import VERSIONS, count_moved, write_versio
 from batchsync.data.batchfile.changes import CHANGES
 from batchsync.data.batchfile.pin import pin_rows
 from batchsync.data.batchfile.pinned_pass import PINNED
-from batchsync.data.compare.compare import INVALID
+from batchsync.data.compare.classified_files import INVALID
 from batchsync.data.frame import columns
 from batchsync.data.frame.integrity import translate_disk_errors, verify_digest
 from batchsync.data.frame.known import opened_baseline
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from batchsync.core.job import Job
     from batchsync.core.plan import Plan
     from batchsync.core.vendor_rules import VendorRules
-    from batchsync.data.batchfile.prepare import StageContext
+    from batchsync.data.batchfile.stage_context import StageContext
     from batchsync.ports import BaselineEntry, Comparison, MovedKeys, ObjectStore, Suppression
     from batchsync.util.parquet_writer import Schema
 

@@ -108,6 +108,19 @@ class ObjectStore(Protocol):
         """
         ...
 
+    def read(self, key: str, begin: int, size: int) -> bytes:
+        """Return consecutive bytes of an object, without reading the others.
+
+        Args:
+            key: Key of the object.
+            begin: Index of the first byte; negative counts from the end.
+            size: Number of bytes.
+
+        Raises:
+            EOFError: If the object has fewer bytes.
+        """
+        ...
+
     def head(self, key: str) -> ObjectInfo | None:
         """Return the object under a key without its content, or None if there is none."""
         ...

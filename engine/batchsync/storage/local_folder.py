@@ -100,6 +100,27 @@ class LocalFolder:
         path.stat()
         yield path
 
+    def read(self, key: str, begin: int, size: int) -> bytes:
+        """Return consecutive bytes of an object.
+
+        Args:
+            key: Key of the object.
+            begin: Index of the first byte; negative counts from the end.
+            size: Number of bytes.
+
+        Raises:
+            FileNotFoundError: If there is no such object.
+            EOFError: If it has fewer bytes.
+        """
+        with self._path(key).open("rb") as stream:
+            end = stream.seek(0, os.SEEK_END)
+            first = begin if begin >= 0 else end + begin
+            if not 0 <= first <= end - size:
+                message = f"{key}: bytes {begin} to {begin + size} of {end}"
+                raise EOFError(message)
+            stream.seek(first)
+            return stream.read(size)
+
     def head(self, key: str) -> ObjectInfo | None:
         """Return the object under a key, or None."""
         try:

@@ -142,6 +142,14 @@ class SegmentReader:
         found, self._rest = self._rest[:cut], self._rest[cut:]
         return found
 
+    def between(self, begin: int, end: int) -> pl.DataFrame:
+        """Return the rows in order from one hash (inclusive) to another (exclusive)."""
+        rows = self._rows(begin * self._ranges >> BITS, min(self._ranges, -(-end * self._ranges >> BITS)))
+        hashes = rows[HASH]
+        first = int(hashes.search_sorted(begin)) if begin else 0
+        last = int(hashes.search_sorted(end)) if end < 1 << BITS else rows.height
+        return rows[first:last]
+
     def read_keys(self, keys: pl.DataFrame) -> pl.DataFrame:
         """Return the rows of some keys (columns `key` and `HASH`), reading only the hash ranges of these keys."""
         shift = BITS + 1 - self._ranges.bit_length()

@@ -13,7 +13,8 @@ from typing import IO, TYPE_CHECKING
 import polars as pl
 
 from batchsync.core.batch import BatchFile
-from batchsync.data.batchfile.gzip_blocks import HEADER, OVERHEAD, GzipBlock, crc32_combine, trailer
+from batchsync.data.batchfile.file_cutter import FileCutter
+from batchsync.data.batchfile.gzip_blocks import HEADER, GzipBlock, crc32_combine, trailer
 from batchsync.data.frame.content import LAYOUT, RECORD
 from batchsync.errors import SourceError
 from batchsync.util.executor import SerialExecutor
@@ -124,6 +125,7 @@ class BatchFileWriter:
         """
         self._workspace, self._rules, self._head, self._put = workspace, rules, head, put
         self._tail = tail
+        self._cutter = FileCutter(rules, head, tail)
         self._writes, self._manifests, self._finalizing = (
             SerialExecutor(_BLOCKS_QUEUED),
             SerialExecutor(_FRAMES_QUEUED),
@@ -153,14 +155,14 @@ class BatchFileWriter:
         Raises:
             SourceError: If a block of one record is larger than a batch file may be.
         """
-        if self._open is not None and not self._has_room(self._open, block):
+        try:
+            starts_file = self._cutter.starts_file(len(block.data), block.rows)
+        except SourceError:
+            self.abandon()
+            raise
+        if starts_file or self._open is None:
             self._finalize()
-        if self._open is None:
             self._open = self._begin()
-            if self._rules.bytes_max is not None and not self._has_room(self._open, block):
-                self.abandon()
-                message = f"a record exceeds the maximum size of a batch file ({self._rules.bytes_max} bytes)"
-                raise SourceError(message, hint="Map fewer or shorter columns.")
         comma = int(self._tail is not None and self._open.rows == 0)
         self._write_block(self._open, replace(block, data=block.data[comma:], size=block.size - comma))
         self._open.rows += block.rows
@@ -174,15 +176,8 @@ class BatchFileWriter:
         """
         if not self._removals:
             self._finalize()
+            self._cutter.end_file(head)
             self._head, self._removals = head, True
-
-    def _has_room(self, opened: _OpenFile, block: GzipBlock) -> bool:
-        """Return whether the block fits within the vendor's limits."""
-        rest = OVERHEAD - len(HEADER) if self._rules.gzip else 0
-        rest += len(self._tail.data) if self._tail is not None else 0
-        if self._rules.bytes_max is not None and opened.size + len(block.data) + rest > self._rules.bytes_max:
-            return False
-        return self._rules.rows_max is None or opened.rows + block.rows <= self._rules.rows_max
 
     def _begin(self) -> _OpenFile:
         """Open a file under a temporary name and write its header."""

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 CHANGES = {"row": pl.Int64, "key": pl.String, "op": pl.String, "fingerprint": pl.Binary}
 
 
-#: Internal names, because a source may have columns of the plain names.
-_INTERNAL = {
+#: Names of the columns within a frame of the source, because a source may have columns of the plain names.
+INTERNAL = {
     "row": columns.SENT_ROW,
     "key": columns.SENT_KEY,
     "op": columns.OP,
@@ -40,7 +40,7 @@ class Changes:
         self._rows = pl.LazyFrame(schema=CHANGES)
         if file.exists():
             self._rows = pl.scan_parquet(file, glob=False)
-        self._rows = self._rows.rename(_INTERNAL)
+        self._rows = self._rows.rename(INTERNAL)
         if file.exists() and pq.read_metadata(file).num_rows <= _CHUNK_ROWS:
             # A small file is read once instead of once per query.
             self._rows = self._rows.collect().lazy()

@@ -16,6 +16,8 @@ from batchsync.data.batchfile.changes import Changes
 from batchsync.data.batchfile.encode import head_of, source_changed_error, tail_of
 from batchsync.data.batchfile.encode_task import StageTask, prepare_lines, with_changes
 from batchsync.data.batchfile.pinned_pass import is_pinned, pinned_pass
+from batchsync.data.batchfile.scattered_changes import ScatteredChanges, is_scattered
+from batchsync.data.batchfile.seal import iter_sealed
 from batchsync.data.frame import columns
 from batchsync.data.record.compiled_job import CompiledJob, compile_job
 from batchsync.data.record.group_by_key import UnsortedError, iter_groups, iter_sorted_groups
@@ -27,7 +29,7 @@ from batchsync.errors import SourceError
 from batchsync.ports import ObjectFolder, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     import polars as pl
@@ -36,21 +38,12 @@ if TYPE_CHECKING:
     from batchsync.core.job import Job
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.data.batchfile.pinned_pass import PinnedPass
-    from batchsync.ports import Comparison, EventSink, ObjectStore
+    from batchsync.data.batchfile.stage_context import StageContext
+    from batchsync.ports import Comparison
     from batchsync.util.executor import TaskPool
 
 #: Frames of fewer rows are joined with the next, because small blocks compress badly.
 MIN_TASK_ROWS = FRAME_ROWS // 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageContext:
-    """Surroundings of a stage: object store, task pool, event sink, and a predicate that stops it."""
-
-    objects: ObjectStore
-    workers: TaskPool
-    events: EventSink | None = None
-    stopped: Callable[[], bool] = lambda: False
 
 
 def iter_batch_files(
@@ -75,6 +68,10 @@ def iter_batch_files(
     into = ObjectFolder(context.objects, staging_prefix(job.name))
     if (finalized := eager_encode.adopt(comparison.folder, into)) is not None:
         yield from finalized
+        return
+    if context.shared is not None and is_scattered(comparison.folder) and not is_pinned(comparison.folder):
+        scattered = ScatteredChanges.of(comparison.folder, context.shared(comparison.folder))
+        yield from iter_sealed(scattered, MIN_TASK_ROWS, context)
         return
     changes = Changes(comparison.folder)
     if not changes.total:

@@ -31,6 +31,11 @@ class DuplicateKeys:
         first = groups.sort(pl.col(columns.ROW).list.first())[columns.ROW]
         self.examples = sorted([*self.examples, *first.head(EXAMPLES).to_list()])[:EXAMPLES]
 
+    def merge(self, other: DuplicateKeys) -> None:
+        """Add the duplicate keys of another partition of keys."""
+        self.count += other.count
+        self.examples = sorted([*self.examples, *other.examples])[:EXAMPLES]
+
     def error(self, job: Job) -> SourceError:
         """Return the error that names the duplicate keys by their rows."""
         examples = "; ".join("rows " + ", ".join(str(row) for row in rows) for rows in self.examples)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -11,24 +11,19 @@ import polars as pl
 from batchsync.data.batchfile.encode import Encoded, encode_eagerly
 from batchsync.data.frame import columns
 from batchsync.data.frame.hashes import partition_of_key
-from batchsync.data.frame.ordering import greatest
-from batchsync.data.record.examine import Examined, examine, parse_as
+from batchsync.data.record.examine import Examined, examine
 from batchsync.data.record.group_by_key import iter_groups, iter_sorted_groups, spill
 from batchsync.data.record.keyed_rows import Keyed, KeyTask, TaskSpec, prepare_keys, read_keys
 from batchsync.data.row.file_state import require_unchanged
 from batchsync.data.row.partitions import Partition, partitions
-from batchsync.data.row.unmatched import JoinMatches, warning_of
-from batchsync.errors import SourceError
 from batchsync.ports import Progress
-from batchsync.util.suggestions import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from batchsync.core.contract import ContractCounts
     from batchsync.data.batchfile.eager_encode import EagerEncoder
+    from batchsync.data.compare.source_counts import SourceCounts
     from batchsync.data.frame.partitioned_spill import PartitionedSpill
-    from batchsync.data.record.contract_counts import PartitionCounts
     from batchsync.data.row.row_reader import SourceSize
     from batchsync.ports import CompareContext
     from batchsync.util.executor import TaskPool
@@ -84,29 +79,6 @@ def prepare_comparison(task: CompareTask) -> Compared:
     return Compared(examined=examined, keyed=keyed, encoded=encoded)
 
 
-@dataclass(slots=True)
-class SourceCounts:
-    """Counts of one pass over the source.
-
-    Attributes:
-        source_rows: Number of source rows.
-        records: Number of records; with `each:` fewer than rows.
-        keyless: Number of rows without a key.
-        watermark: Greatest value of `send: since` so far, as text.
-        warnings: Violations of rules that only warn, by rule.
-        matches: How often each join found a row.
-        contract: What was counted for the contract of the source; None without one.
-    """
-
-    source_rows: int = 0
-    records: int = 0
-    keyless: int = 0
-    watermark: object = None
-    warnings: dict[str, int] = field(default_factory=dict)
-    matches: tuple[JoinMatches, ...] = ()
-    contract: ContractCounts | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourcePass:
     """One pass over a source.
@@ -157,53 +129,25 @@ class SourcePass:
                 self.invalid.add(result.examined.invalid)
                 if eager is not None:
                     eager.add(result.encoded)
-                for name, count in result.examined.warnings.items():
-                    counts.warnings[name] = counts.warnings.get(name, 0) + count
+                counts.warn(result.examined.warnings)
                 if result.keyed is not None:
                     self._count(result.keyed)
         require_unchanged(source.states)
         records.finish()
         self.listed.finish()
         counts.records = records.rows
-        joins = zip(self.spec.compiled.job.source.joins, counts.matches, self.spec.lookups, strict=False)
-        for join, matches, lookup in joins:
-            if warning := warning_of(join, matches, lookup.table.select(lookup.right)):
-                counts.warnings[warning[0]] = warning[1]
+        counts.warn_of_joins(self.spec.compiled.job, self.spec.lookups)
 
     def _count(self, keyed: Keyed) -> None:
         """Count the rows of a partition, collect those without a key as invalid, and report progress."""
         counts, job, events = self.counts, self.spec.compiled.job, self.context.events
         self.invalid.add(keyed.keyless)
         self.listed.add(keyed.listed, partition_of_key(columns.KEY))
-        counts.source_rows += keyed.count
-        counts.keyless += keyed.keyless.height
-        known = counts.matches or tuple(JoinMatches() for _ in keyed.matches)
-        counts.matches = tuple(before.plus(more) for before, more in zip(known, keyed.matches, strict=True))
-        if keyed.contract is not None:
-            counts.contract = self._with_contract(keyed.contract)
-        if keyed.watermark is not None and job.send.since is not None:
-            counts.watermark = _greater(counts.watermark, keyed.watermark, self.spec.compiled.schema[job.send.since])
+        counts.add(job, self.spec.compiled.schema, keyed)
         if events is not None:
             rows = keyed.last
             total, size = self.size.rows, self.size.read(rows)
             events.emit(Progress(job=job.name, stage="compare", done=rows, unit="rows", total=total, size=size))
-
-    def _with_contract(self, found: PartitionCounts) -> ContractCounts:
-        """Return the counts for the contract with those of a further partition.
-
-        Raises:
-            SourceError: If the age of a value cannot be determined.
-        """
-        contract = self.spec.compiled.job.source.contract
-        if found.unreadable is not None and contract is not None and contract.freshness is not None:
-            fresh = contract.freshness
-            raise SourceError(
-                f"{fresh.place}: row {found.unreadable:,}, column {quoted(fresh.column)}: the text is no date or "
-                "timestamp that begins with the year, so the age of the source cannot be determined",
-                hint="Write dates as 2026-11-29 or 2026-11-29T08:00:00Z, list strings that mean no value in "
-                "source.nulls, or take out source.freshness.",
-            )
-        return found.counts if self.counts.contract is None else self.counts.contract.plus(found.counts)
 
     def _grouped_tasks(self, parts: Iterator[Partition]) -> Iterator[CompareTask]:
         """Yield a task for each frame of whole records."""
@@ -222,12 +166,3 @@ class SourcePass:
         for keyed in self.workers.map_in_order(prepare_keys, (KeyTask(self.spec, part) for part in parts)):
             self._count(keyed)
             yield keyed.rows
-
-
-def _greater(known: object, values: pl.Series, kind: pl.DataType) -> object:
-    """Return the greatest of a known value and some values, as text."""
-    text = pl.Series([known], dtype=pl.String)
-    if kind == pl.String:
-        return greatest(pl.concat([text, values]))
-    maximum = pl.concat([parse_as(text, kind), values]).max()
-    return None if maximum is None else pl.Series([maximum], dtype=kind).cast(pl.String)[0]

@@ -12,7 +12,8 @@ import polars_hash as plh
 
 from batchsync.core.record_schema import Kind
 from batchsync.data.baseline.segments import SegmentReader, latest_per_key
-from batchsync.data.compare.classify import PARTITION_ROWS, deleted_since
+from batchsync.data.compare.classify import PARTITION_ROWS
+from batchsync.data.compare.classify_partition import deleted_since
 from batchsync.data.frame import columns
 from batchsync.data.frame.hashes import BITS, PARTITIONS, partition_end, partition_of_key
 from batchsync.data.frame.partitioned_spill import PartitionedSpill
@@ -49,7 +50,7 @@ def protect_from_removal(job: Job, record: Record, inputs: DiffInputs, workdir: 
         Number of protected keys.
     """
     records, baseline = inputs.records, inputs.baseline
-    if not baseline.rows or _identifies_keys(job, record):
+    if not baseline.rows or identifies_keys(job, record):
         return 0
     spilled = records.spilled or inputs.source.listed.spilled
     few = records.rows + baseline.rows <= PARTITION_ROWS and not spilled
@@ -76,7 +77,7 @@ def protect_from_removal(job: Job, record: Record, inputs: DiffInputs, workdir: 
     return protected
 
 
-def _identifies_keys(job: Job, record: Record) -> bool:
+def identifies_keys(job: Job, record: Record) -> bool:
     """Return whether the record contains each key column unmodified; then no two keys have the same record."""
     unmodified = [leaf.expr for leaf in record.leaves if leaf.rule.kind in (Kind.STRING, Kind.SCALAR)]
     return all(any(expr.meta.eq(pl.col(name)) for expr in unmodified) for name in key_names(job))

@@ -32,7 +32,12 @@ def hash_of(key: str) -> pl.Expr:
 
 def partition_of_key(key: str) -> pl.Expr:
     """Return the partition of a key column, from 0 to `PARTITIONS` - 1."""
-    return hash_of(key) // (1 << (BITS - PARTITIONS.bit_length() + 1))
+    return bucket_of_key(key, PARTITIONS)
+
+
+def bucket_of_key(key: str, buckets: int) -> pl.Expr:
+    """Return which of `buckets` equal ranges of hashes, a power of two, the hash of a key column is in, from 0."""
+    return hash_of(key) // (1 << (BITS - buckets.bit_length() + 1)) if buckets > 1 else hash_of(key) * 0
 
 
 def in_hash_order(rows: pl.DataFrame, key: str) -> pl.DataFrame:

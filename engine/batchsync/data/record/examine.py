@@ -100,6 +100,23 @@ def examine(spec: TaskSpec, frame: pl.DataFrame) -> tuple[Examined, MappedRecord
     return Examined(records=heads.select(columns), invalid=invalid, warnings=warnings), mapped
 
 
+def record_schema(compiled: CompiledJob, *, former: bool) -> dict[str, pl.DataType | type[pl.DataType]]:
+    """Return the columns and types of the examined records of a job.
+
+    Args:
+        compiled: The compiled job.
+        former: Whether the baseline holds fingerprints of version 1.
+    """
+    schema: dict[str, pl.DataType | type[pl.DataType]] = dict(RECORDS)
+    if compiled.job.source.duplicates.startswith("by:"):
+        schema[names.RANK] = compiled.schema[compiled.job.source.duplicates.removeprefix("by:")]
+    if keeps_absent_members(compiled):
+        schema[names.MEMBERS] = KIND
+    if former:
+        schema[names.FORMER_FINGERPRINT] = pl.Binary
+    return schema
+
+
 def parse_as(text: pl.Series, kind: pl.DataType) -> pl.Series:
     """Parse strings into the type from which they were formatted.
 

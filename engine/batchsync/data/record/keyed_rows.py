@@ -3,9 +3,9 @@
 A task is picklable and carries the compiled job, so that any process can run it and none compiles again. A row without
 a key is invalid; duplicate keys are found by `compare.classify`.
 
-Pickled bytes are never read from a file or a socket. Those of a specification are a member of a pickled task, and reach
-another process only through the pipe of the executor that the caller chose (`concurrent.futures`, `multiprocessing`),
-which pickles every task by itself.
+Pickled bytes are never trusted because of where they are: those of a specification are a member of a pickled task, or
+an object whose digest is one (`stored_value.py`). A task reaches another process only through the executor that the
+caller chose (`concurrent.futures`, `multiprocessing`), which pickles every task by itself.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from batchsync.data.mapping.escape import escaped
 from batchsync.data.mapping.evaluate import evaluate
 from batchsync.data.record.contract_counts import count_contract
 from batchsync.data.record.selection import select_rows
+from batchsync.data.record.stored_value import unpickled
 from batchsync.data.row.joins import Lookup, join_all
 from batchsync.util.files import sha256_of_file
 
@@ -85,7 +86,7 @@ class TaskSpec:
 @lru_cache(maxsize=_CACHED)
 def _loaded(spec: bytes) -> TaskSpec:
     """Return a pickled specification; cached per process by its bytes. Called only while a task is unpickled."""
-    compiled, folder, tables, checks, watermark, former, listed = pickle.loads(spec)  # noqa: S301 - of a process of ours
+    compiled, folder, tables, checks, watermark, former, listed = unpickled(spec)
     lookups = tuple(Lookup(left, right, pl.scan_ipc(path, glob=False).collect()) for left, right, path in tables)
     return TaskSpec(
         compiled=compiled,

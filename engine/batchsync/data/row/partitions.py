@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -12,7 +14,7 @@ from batchsync.data.frame.columns import ROW
 from batchsync.data.row.row_reader import SMALL_FILE_BYTES, RandomAccessReader, SourceFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -47,6 +49,10 @@ class RowRange:
         number = pl.int_range(pl.len(), dtype=pl.Int64) + self.row
         with self.reader.translate_errors(self.path, name=source.names.get(self.path, "")):
             rows = self.reader.read_range(source.within_files, self.path, self.begin, self.count)
+        if ROW in rows.columns:
+            # Blank lines of a landed text file have a number, but are no rows.
+            numbered = rows.with_columns(pl.when(pl.col(ROW).is_not_null()).then(number).alias(ROW))
+            return _without_blank_lines(numbered).select(ROW, *source.columns)
         return source.with_path_columns(rows, self.path).select(number.alias(ROW), *source.columns)
 
 
@@ -106,21 +112,45 @@ def partitions(source: SourceFiles, work: Path, *, fresh: bool, by_reference: bo
 
 def _iter_references(source: SourceFiles, reader: RandomAccessReader) -> Iterator[Partition]:
     """Yield partitions that reference their rows."""
-    kept: list[RowRange] = []
-    room, row = FRAME_ROWS, 1
+    counts = count_rows(source, reader)
+    yield from referenced_frames(source, reader, counts, range(-(-sum(counts) // FRAME_ROWS)))
+
+
+def count_rows(source: SourceFiles, reader: RandomAccessReader) -> list[int]:
+    """Return the number of rows of each file.
+
+    Raises:
+        SourceError: If a file cannot be read.
+    """
+    counts = []
     for path in source.files:
         with reader.translate_errors(path, name=source.names.get(path, "")):
-            total = reader.count_rows(path)
-        begin = 0
-        while begin < total:
-            count = min(room, total - begin)
-            kept.append(RowRange(reader, path, begin, count, row))
-            begin, row, room = begin + count, row + count, room - count
-            if not room:
-                yield Partition(row - 1, FRAME_ROWS, source, ranges=tuple(kept))
-                kept, room = [], FRAME_ROWS
-    if kept:
-        yield Partition(row - 1, FRAME_ROWS - room, source, ranges=tuple(kept))
+            counts.append(reader.count_rows(path))
+    return counts
+
+
+def referenced_frames(
+    source: SourceFiles, reader: RandomAccessReader, counts: Sequence[int], numbers: range
+) -> Iterator[Partition]:
+    """Yield consecutive partitions of `FRAME_ROWS` rows, which reference their rows.
+
+    Args:
+        source: The opened source.
+        reader: Its reader.
+        counts: Number of rows of each file.
+        numbers: Numbers of the partitions, from 0.
+    """
+    edges = [0, *accumulate(counts)]
+    for number in numbers:
+        begin, end = number * FRAME_ROWS, min((number + 1) * FRAME_ROWS, edges[-1])
+        ranges = []
+        for index in range(bisect_right(edges, begin) - 1, len(counts)):
+            first, last = max(begin, edges[index]), min(end, edges[index + 1])
+            if first >= end:
+                break
+            if first < last:
+                ranges.append(RowRange(reader, source.files[index], first - edges[index], last - first, first + 1))
+        yield Partition(end, end - begin, source, ranges=tuple(ranges))
 
 
 def frames(source: SourceFiles, work: Path, *, fresh: bool, chunk_rows: int = FRAME_ROWS) -> Iterator[pl.DataFrame]:
@@ -139,6 +169,24 @@ def frames(source: SourceFiles, work: Path, *, fresh: bool, chunk_rows: int = FR
     Raises:
         SourceError: If the source cannot be read completely.
     """
+    for frame in whole_frames(source, work, fresh=fresh, chunk_rows=chunk_rows):
+        yield _without_blank_lines(frame)
+
+
+def whole_frames(
+    source: SourceFiles, work: Path, *, fresh: bool, chunk_rows: int = FRAME_ROWS
+) -> Iterator[pl.DataFrame]:
+    """Read a source as `frames` does, but with blank lines, which have no number.
+
+    Args:
+        source: The opened source.
+        work: Existing folder for copies of text files.
+        fresh: As for `frames`.
+        chunk_rows: As for `frames`.
+
+    Yields:
+        Frames of exactly `FRAME_ROWS` rows, except for the last.
+    """
     kept: list[pl.DataFrame] = []
     height = 0
     for frame in _iter_chunks(source, work, chunk_rows, fresh=fresh):
@@ -148,12 +196,12 @@ def frames(source: SourceFiles, work: Path, *, fresh: bool, chunk_rows: int = FR
             joined = pl.concat(kept) if len(kept) > 1 else frame
             begin = 0
             while height - begin >= FRAME_ROWS:
-                yield _without_blank_lines(joined[begin : begin + FRAME_ROWS])
+                yield joined[begin : begin + FRAME_ROWS]
                 begin += FRAME_ROWS
             kept = [joined[begin:]] if begin < height else []
             height -= begin
     if kept:
-        yield _without_blank_lines(pl.concat(kept))
+        yield pl.concat(kept)
 
 
 def _without_blank_lines(frame: pl.DataFrame) -> pl.DataFrame:
