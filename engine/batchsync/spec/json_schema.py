@@ -95,7 +95,7 @@ def _add_partial_blocks(schema: dict[str, Any]) -> None:
     properties = schema["properties"]
     properties["defaults"] |= {"$ref": "#/$defs/PartialJobModel", "not": {"required": ["renamed_from"]}}
     properties["defaults"].pop("type")
-    top = ("state", "retention", "alerts", "threads", "memory")
+    top = ("state", "retention", "alerts", "threads", "memory", "executor")
     environment = {
         "type": "object",
         "additionalProperties": False,
