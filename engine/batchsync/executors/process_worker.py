@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any
+
+from batchsync.executors.pickled_calls import pickled_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,10 +22,8 @@ READY = "ready"
 def run_worker(connection: Connection, library_threads: int) -> None:
     """Run the calls that arrive at a connection until its other end is closed, which ends a running call, too.
 
-    Each call is answered by a pair: whether it returned, and what it returned or raised.
-
     Args:
-        connection: Receives functions with their arguments, and sends the answers.
+        connection: Receives functions with their arguments, and sends the answers (`pickled_answer`).
         library_threads: Number of threads of polars, which reads it when it is imported: by the first call.
     """
     os.environ["POLARS_MAX_THREADS"] = str(library_threads)
@@ -51,26 +49,8 @@ def _fail(error: BaseException) -> None:
 
 
 def _answer(connection: Connection, done: Future[Any]) -> None:
-    """Send the result or the error of a call. What cannot be pickled becomes an error that says so."""
-    error = done.exception()
-    pickled = _pickled((True, done.result())) if error is None else _pickled((False, error), error)
-    if (unpicklable := pickled.exception()) is not None:
-        found = error if error is not None else unpicklable
-        pickled = _pickled((False, TypeError(f"{type(found).__name__} of a task, which cannot be pickled: {found}")))
+    """Send the answer to a call, unless nobody receives it any more."""
     try:
-        connection.send_bytes(pickled.result())
+        connection.send_bytes(pickled_answer(done))
     except OSError:
         os._exit(0)
-
-
-def _pickled(answer: tuple[bool, Any], error: BaseException | None = None) -> Future[Any]:
-    """Return the bytes of an answer, or why there are none, as a future.
-
-    Args:
-        answer: The answer.
-        error: The error in it, which must be one that can be unpickled.
-    """
-    with ThreadPoolExecutor(1) as pool:
-        # A copy is made as unpickling makes it: an error whose constructor has other arguments would fail there.
-        copied = pool.submit(copy.copy, error)
-        return copied if copied.exception() is not None else pool.submit(ForkingPickler.dumps, answer)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
     from batchsync.core.executor_choice import TaskLimits
+    from batchsync.executors.pickled_calls import Call
 
 Result = TypeVar("Result")
 Parameters = ParamSpec("Parameters")
@@ -53,7 +54,7 @@ class _Worker:
     process: SpawnProcess
     connection: Connection
 
-    def call(self, call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]], seconds: float) -> Any:
+    def call(self, call: Call, seconds: float) -> Any:
         """Run a call in the process.
 
         Args:
@@ -80,7 +81,7 @@ class _Worker:
         """
         self._within(_START_MAX, self.connection.recv)
 
-    def _exchange(self, call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]) -> Any:
+    def _exchange(self, call: Call) -> Any:
         self.connection.send(call)
         return self.connection.recv()
 
@@ -212,7 +213,7 @@ class ProcessExecutor(Executor):
                 return result
         raise task_failed(args[0] if args else None, self._limits.tries, lost.reason, lost.advice)
 
-    def _call(self, worker: _Worker, call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]) -> Any:
+    def _call(self, worker: _Worker, call: Call) -> Any:
         """Run a call in a process, which waits for the next one afterwards unless it is lost."""
         is_lost = False
         try:
