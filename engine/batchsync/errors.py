@@ -127,7 +127,7 @@ class BatchsyncError(Exception):
         self.name = name or type(self).name
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the error with its attributes: constructors of subclasses have other arguments than `args`."""
+        """Return how to pickle the error: with its attributes, as constructors have other arguments than `args`."""
         return _restored, (type(self), self.__dict__)
 
 

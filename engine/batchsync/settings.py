@@ -102,8 +102,8 @@ class Settings(BaseSettings):
     dask_tls_key: Path | None = Field(default=None, description="PEM file of the key of that certificate")
     dask_allow_tcp: bool = Field(
         default=False,
-        description="allow tcp:// to another machine in BATCHSYNC_DASK_ADDRESS, where anybody on the network may send "
-        "code to the workers",
+        description="allow tcp:// to another machine in BATCHSYNC_DASK_ADDRESS, whose workers run code "
+        "of every machine of the network",
     )
 
     @model_validator(mode="before")

@@ -39,7 +39,7 @@ def check_access(access: DaskAccess) -> None:
         _check_certificates(access)
     elif not is_loopback(host) and not access.unencrypted:
         raise UsageError(
-            f"{_ADDRESS} is tcp:// to another machine: anybody on the network could send code to the workers",
+            f"{_ADDRESS} is tcp:// to another machine: its workers would run code of every machine of the network",
             hint="use tls:// with certificates, or export BATCHSYNC_DASK_ALLOW_TCP=1 in a network that you trust",
             name=_SETTING,
         )

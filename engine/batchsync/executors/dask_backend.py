@@ -204,7 +204,14 @@ class DaskBackend:
         return result_of_answer(future.result())
 
     def failure_of(self, future: Future[Any]) -> FailedTry | None:
-        """Return why a call failed: the connection was lost, or too many workers died while they ran it."""
+        """Return why a call failed: the connection was lost, or too many workers died while they ran it.
+
+        Args:
+            future: The try, which has ended.
+
+        Returns:
+            The reason; None if the call returned or raised by itself.
+        """
         if not future.cancelled():
             error = future.exception()
             if type(error).__name__ != "KilledWorker":

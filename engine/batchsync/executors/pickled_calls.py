@@ -1,6 +1,6 @@
 """Calls and their answers as bytes, for workers that are other processes.
 
-Connections to workers are pipes of this process, or are authenticated by certificates of both sides: whoever sends
+Connections to workers are pipes of this process, or are authenticated by certificates of both sides: those who can send
 bytes to a worker may run code there in any case.
 """
 

@@ -49,7 +49,7 @@ def _fail(error: BaseException) -> None:
 
 
 def _answer(connection: Connection, done: Future[Any]) -> None:
-    """Send the answer to a call, unless nobody receives it any more."""
+    """Send the answer to a call, unless the parent process has ended."""
     try:
         connection.send_bytes(pickled_answer(done))
     except OSError:

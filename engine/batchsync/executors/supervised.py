@@ -160,7 +160,7 @@ class _Supervision:
         return self.backend.submit(number, call)
 
     def _drop(self, number: int) -> None:
-        """Cancel a try for whose result nobody waits."""
+        """Cancel a try of a task that was cancelled."""
         if (attempt := self.running.pop(number, None)) is not None:
             attempt.future.cancel()
 

@@ -55,7 +55,7 @@ def _dask(value: dict[str, Any]) -> ExecutorChoice:
     """
     place, workers = value[DASK], value.get("workers")
     if isinstance(place, str) and ":" in place:
-        # The file is no place for it: whoever edits the file would choose who receives the rows.
+        # Otherwise, an edit of the file could send rows to any machine.
         raise _invalid("the address of a Dask cluster is a setting of the machine", _ADDRESS)
     if place not in ("local", "cluster"):
         raise _invalid(f"{quoted(DASK)} is neither local nor a cluster", "local or cluster")
