@@ -80,7 +80,7 @@ LOCK := $(COMPILE) --extra mocks pyproject.toml
 lock: $(VENV)/.installed-dev ## Choose the newest allowed versions and write the lock files; then run `make licences`
 	@$(BIN)/python -c 'import uv' 2>/dev/null || $(BIN)/python $(PIP) install -qq uv
 	@$(BIN)/python $(LOCK) --extra excel --extra postgres --extra mysql --extra duckdb --extra storage --extra jwt --extra page \
-		--extra metrics --extra alerts --extra traces --group dev --output-file requirements-dev.lock
+		--extra metrics --extra alerts --extra traces --extra dask --group dev --output-file requirements-dev.lock
 	@$(BIN)/python $(LOCK) --group editable --constraint requirements-dev.lock --output-file requirements.lock
 	@$(BIN)/python $(COMPILE) --extra delta pyproject.toml --constraint requirements-dev.lock --output-file requirements-delta.lock
 	@$(BIN)/python $(COMPILE) --group moto --output-file requirements-moto.lock

@@ -52,7 +52,9 @@ REVIEWED = {
     "cronsim": ("BSD-3-Clause", "`LICENSE` of the distribution; the metadata say BSD"),
     "itsdangerous": ("BSD-3-Clause", "`LICENSE.txt` of the distribution"),
     "jinja2": ("BSD-3-Clause", "`LICENSE.txt` of the distribution"),
+    "partd": ("BSD-3-Clause", "`LICENSE.txt` of the distribution; the metadata say BSD"),
     "polars-hash": ("MIT", "`LICENSE` of its repository, below; the distribution has none"),
+    "zict": ("BSD-3-Clause", "`LICENSE.txt` of the distribution; the metadata say BSD"),
 }
 HEADER = """\
 # Licences

@@ -25,6 +25,7 @@ from batchsync.errors import (
 )
 from batchsync.interrupts import Interrupts
 from batchsync.observers.dispatch import Dispatcher
+from batchsync.preparation import executor_of, resolved
 from batchsync.settings import library_settings
 from batchsync.source import fetch
 from batchsync.spec import Choice, load, mock_arguments
@@ -138,7 +139,11 @@ class App:
         """Return a data engine, imported after its libraries were configured."""
         from batchsync.data import PolarsEngine  # noqa: PLC0415 - see the top of this file
 
-        return PolarsEngine(self.objects, self.events, threads=self._resolved(resources).threads)
+        resources = resolved(resources, self.settings)
+        executor = None if self._untrusted else executor_of(resources, self.settings)
+        if executor is not None:
+            self._resources.callback(executor.shutdown)
+        return PolarsEngine(self.objects, self.events, executor=executor, threads=resources.threads)
 
     def _source_problems(self, job: Job, rules: VendorRules) -> tuple[Problem, ...]:
         """Return the mismatches of a job with its source, as far as it can be read, if jobs.yaml has other problems."""
@@ -153,15 +158,9 @@ class App:
 
         return check_job(job, rules)
 
-    def _resolved(self, declared: Resources) -> Resources:
-        """Return the resource limits: those of the settings, else of jobs.yaml."""
-        memory = self.settings.memory or declared.memory
-        alone = 1 if memory == "small" else None
-        return Resources(threads=self.settings.threads or declared.threads or alone, memory=memory)
-
     def _configure_libraries(self, declared: Resources) -> None:
         """Set the environment variables of the data libraries, which read them once, at import."""
-        for name, value in library_settings(self._resolved(declared)).items():
+        for name, value in library_settings(resolved(declared, self.settings)).items():
             os.environ.setdefault(name, value)
 
     @property

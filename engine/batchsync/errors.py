@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -125,6 +125,25 @@ class BatchsyncError(Exception):
         self.message = message
         self.hint = without_values(hint, _hidden_values)
         self.name = name or type(self).name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how to pickle the error: with its attributes, as constructors have other arguments than `args`."""
+        return _restored, (type(self), self.__dict__)
+
+
+def _restored(kind: type[BatchsyncError], attributes: Mapping[str, Any]) -> BatchsyncError:
+    """Return an error of another process, which shows no more values than errors of this one.
+
+    Args:
+        kind: Class of the error.
+        attributes: Its attributes.
+    """
+    error = kind.__new__(kind)
+    vars(error).update(attributes)
+    error.message = without_values(error.message, _hidden_values)
+    error.hint = without_values(error.hint, _hidden_values)
+    error.args = (error.message,)
+    return error
 
 
 def install_hint(extra: str) -> str:

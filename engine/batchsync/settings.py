@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from batchsync.errors import UsageError
+from batchsync.util.durations import parse_duration
 from batchsync.util.path_fence import PathFence
 
 if TYPE_CHECKING:
@@ -18,6 +20,25 @@ if TYPE_CHECKING:
 
 #: Chunk size of text parsers with `memory: small`, in bytes.
 _SMALL_CHUNK = str(1 << 20)
+
+
+#: Longest time limit of a task.
+_TIMEOUT_MAX = timedelta(days=7)
+
+
+def _duration(text: object) -> timedelta:
+    """Return a time limit.
+
+    Raises:
+        ValueError: If the text is none.
+    """
+    if isinstance(text, timedelta):
+        return text
+    length = parse_duration(str(text))
+    if not timedelta(0) < length <= _TIMEOUT_MAX:
+        message = "a time from 1s to 7d is needed"
+        raise ValueError(message)
+    return length
 
 
 class Settings(BaseSettings):
@@ -56,6 +77,33 @@ class Settings(BaseSettings):
     skip_poll_wait: bool | None = Field(
         default=None,
         description="with mocks: advance their clock instead of waiting; default: not in `serve` without --once",
+    )
+
+    task_timeout: Annotated[timedelta, BeforeValidator(_duration)] = Field(
+        default=timedelta(minutes=10),
+        description="with an `executor:` other than threads: time limit of one try of a task, such as 90s, 10m or 1h; "
+        "default: 10m",
+    )
+    task_tries: int = Field(
+        default=3,
+        ge=1,
+        le=10,
+        description="with an `executor:` other than threads: number of tries of a task; default: 3",
+    )
+    dask_address: str | None = Field(
+        default=None, description="address of the scheduler of `executor: {dask: cluster}`: tls://HOST:PORT"
+    )
+    dask_tls_ca: Path | None = Field(
+        default=None, description="PEM file of the authority whose certificates the Dask cluster has"
+    )
+    dask_tls_cert: Path | None = Field(
+        default=None, description="PEM file of the certificate with which this process signs in to the Dask cluster"
+    )
+    dask_tls_key: Path | None = Field(default=None, description="PEM file of the key of that certificate")
+    dask_allow_tcp: bool = Field(
+        default=False,
+        description="allow tcp:// to another machine in BATCHSYNC_DASK_ADDRESS, whose workers run code "
+        "of every machine of the network",
     )
 
     @model_validator(mode="before")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from batchsync.core.alert_channels import AlertSettings
+from batchsync.core.executor_choice import ExecutorChoice
 from batchsync.core.retention import Retention
 
 if TYPE_CHECKING:
@@ -25,10 +26,12 @@ class Resources:
     """Resource limits of preparation; they do not affect what is sent.
 
     `threads` None: one for each core, or a single thread with `memory` small. `memory` is small or normal.
+    `executor` is where tasks run; `threads` limits threads of this process only.
     """
 
     threads: int | None = None
     memory: str = "normal"
+    executor: ExecutorChoice = field(default_factory=ExecutorChoice)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

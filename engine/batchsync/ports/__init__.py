@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Suppression,
     )
     from batchsync.ports.erasure import Erasure, Expired
+    from batchsync.ports.executor import ExecutorSettings, OpenExecutor
     from batchsync.ports.inspection import (
         InvalidGroup,
         KeyRef,
@@ -107,6 +108,7 @@ __all__ = [
     "Empty",
     "Erasure",
     "EventSink",
+    "ExecutorSettings",
     "Expired",
     "FetchSource",
     "Finished",
@@ -130,6 +132,7 @@ __all__ = [
     "ObjectStore",
     "ObservableVendor",
     "Observer",
+    "OpenExecutor",
     "OriginChecked",
     "PartialRead",
     "PinnedRows",
@@ -194,6 +197,7 @@ _MODULES = {
     },
     "network": {"Network", "Proxy", "StorageMemory"},
     "erasure": {"Erasure", "Expired"},
+    "executor": {"ExecutorSettings", "OpenExecutor"},
     "object_store": {"ObjectConflictError", "ObjectFolder", "ObjectInfo", "ObjectStore", "check_key", "is_damaged"},
     "observer": {
         "BatchChanged",

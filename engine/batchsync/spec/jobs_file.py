@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchsync.core.deployment import Deployment, Resources
+from batchsync.core.executor_choice import THREADS
 from batchsync.core.retention import Retention
 from batchsync.errors import Problem, SpecError, UsageError
 from batchsync.spec.check_former_names import check_former_names
@@ -170,7 +171,7 @@ def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deploym
     folder = folder_of(context.path)
     validator = ModelValidator(problems)
     document = _check_top_level(typed, validator)
-    resources = Resources(threads=document.threads, memory=document.memory)
+    resources = _resources(document, typed, problems)
     if context.on_resources is not None:
         context.on_resources(resources)
     has_folders = context.environ is not None
@@ -235,6 +236,15 @@ def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deploym
         backup=backup,
         alerts=alerts,
     )
+
+
+def _resources(document: DocumentModel, typed: TypedMap, problems: Problems) -> Resources:
+    """Return the resources of preparation."""
+    chosen = typed.entry("executor")
+    if document.memory == "small" and document.executor.kind != THREADS and chosen is not None:
+        message = '"executor" with memory: small, which prepares in a single thread of one process'
+        problems.add("value", chosen.start, message, "one of both")
+    return Resources(threads=document.threads, memory=document.memory, executor=document.executor)
 
 
 def _unchecked(problems: Problems, jobs: Iterable[str]) -> tuple[str, ...]:

@@ -78,10 +78,19 @@ def jobs_schema(declared: DeclaredNames | None = None) -> dict[str, Any]:
     definitions["ScheduleModel"]["oneOf"] = [{"required": ["cron"]}, {"required": ["every"]}]
     for name in ("version", "threads", "memory"):
         schema["properties"][name] = rules.with_references(schema["properties"][name])
+    schema["properties"]["executor"]["anyOf"] = [
+        rules.with_references(form) | _with_references_below(form) for form in schema["properties"]["executor"]["anyOf"]
+    ]
     rules.add_rules(definitions)
     VendorConditions(_vendors(declared), definitions).add(schema, declared)
     _allow_partial_jobs(schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _with_references_below(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the properties of a schema, which accept references, too."""
+    found = {name: rules.with_references(item) for name, item in schema.get("properties", {}).items()}
+    return {"properties": found} if found else {}
 
 
 def _add_partial_blocks(schema: dict[str, Any]) -> None:
@@ -95,7 +104,7 @@ def _add_partial_blocks(schema: dict[str, Any]) -> None:
     properties = schema["properties"]
     properties["defaults"] |= {"$ref": "#/$defs/PartialJobModel", "not": {"required": ["renamed_from"]}}
     properties["defaults"].pop("type")
-    top = ("state", "retention", "alerts", "threads", "memory")
+    top = ("state", "retention", "alerts", "threads", "memory", "executor")
     environment = {
         "type": "object",
         "additionalProperties": False,

@@ -24,7 +24,7 @@ MERGED = frozenset({"source", "target", "record", "guards", "budget", "results"}
 _NO_DEFAULTS = ("renamed_from",)
 #: Keys of an environment: blocks that are merged by name, and top-level keys that are replaced.
 _OVERRIDES = ("connections", "jobs")
-_REPLACED = ("state", "retention", "alerts", "threads", "memory")
+_REPLACED = ("state", "retention", "alerts", "threads", "memory", "executor")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, WithJsonSchema
 
+from batchsync.core.executor_choice import ExecutorChoice
 from batchsync.spec import field_types as types
 from batchsync.spec.models_alerts import AlertsModel
 from batchsync.spec.models_connection import ConnectionModel
 from batchsync.spec.models_database import DatabaseModel, kind_of_connection
+from batchsync.spec.models_executor import Executor
 from batchsync.spec.models_run import BudgetModel, GuardsModel, ScheduleModel
 from batchsync.spec.models_scenarios import ExpectModel, FaultModel, ScenarioModel
 from batchsync.spec.models_source import (
@@ -329,7 +331,7 @@ class DocumentModel(Strict):
         None,
         title="Environments",
         description="Overrides by environment, one of which --env or BATCHSYNC_ENV chooses: connections and jobs by "
-        "name, merged as defaults are; state, retention, alerts, threads and memory as a whole.",
+        "name, merged as defaults are; state, retention, alerts, threads, memory and executor as a whole.",
         examples=[{"test": {"connections": {"sitecore": {"base_url": "https://api.example.com"}}}, "prod": {}}],
     )
     threads: Annotated[int, Field(ge=1, le=256, strict=True)] | None = Field(
@@ -343,6 +345,14 @@ class DocumentModel(Strict):
         title="Memory",
         description="small uses one thread and less memory; batch files are the same. BATCHSYNC_MEMORY overrides it.",
         examples=["small"],
+    )
+    executor: Executor = Field(
+        ExecutorChoice(),
+        title="Executor",
+        description="Where records are prepared: threads (the default); {processes: N}; {dask: local}, also with "
+        "workers: N; {dask: cluster}, whose address is a setting; or {NAME: options} of an installed package. "
+        "docs/executors.md has more. Batch files are the same.",
+        examples=[{"processes": 4}, {"dask": "local"}],
     )
 
 

@@ -29,8 +29,9 @@ class TaskPool:
 
     Attributes:
         threads: Number of tasks that run concurrently; None for one per core.
-        executor: Executor for module-level functions with one picklable argument; it is not shut down. Without one,
-            each call of `map_in_order` has threads of its own.
+        executor: Executor for module-level functions with one picklable argument; it is not shut down. If it has an
+            attribute `concurrency`, that is the number of tasks that run concurrently. Without an executor, each call
+            of `map_in_order` has threads of its own.
     """
 
     threads: int | None = None
@@ -39,6 +40,9 @@ class TaskPool:
     @property
     def concurrency(self) -> int:
         """Number of tasks that run concurrently: by default one per core that this process may use, at most 8."""
+        known: int | None = getattr(self.executor, "concurrency", None)
+        if known is not None:
+            return known
         if self.threads is not None:
             return self.threads
         allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

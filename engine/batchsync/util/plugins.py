@@ -16,8 +16,10 @@ VENDORS = "batchsync.vendors"
 SOURCE_FETCHERS = "batchsync.source_fetchers"
 #: Readers by format: `avro = "acme_batchsync:AvroReader"`, a class derived from `batchsync.data.RowReader`.
 ROW_READERS = "batchsync.row_readers"
+#: Executors: `ray = "acme_batchsync:ray_executor"`, a `batchsync.ports.OpenExecutor`.
+EXECUTORS = "batchsync.executors"
 
-_KINDS = {VENDORS: "vendor", SOURCE_FETCHERS: "source fetcher", ROW_READERS: "row reader"}
+_KINDS = {VENDORS: "vendor", SOURCE_FETCHERS: "source fetcher", ROW_READERS: "row reader", EXECUTORS: "executor"}
 
 
 def plugin_names(group: str) -> tuple[str, ...]:

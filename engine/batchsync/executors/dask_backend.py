@@ -1,0 +1,269 @@
+"""Backend of Dask: worker processes of this machine, or a cluster whose address is a setting.
+
+Tasks are pickled code, so a connection is encrypted and authenticated by certificates of both sides: for the processes
+of this machine by some that are made for them. Dask only carries bytes: what they contain is pickled here.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import tempfile
+import warnings
+from contextlib import ExitStack, contextmanager, suppress
+from importlib import import_module
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any
+
+from batchsync.errors import BatchsyncError, UnavailableError, UsageError, install_hint
+from batchsync.executors.dask_access import check_access, security_of
+from batchsync.executors.opening import cores
+from batchsync.executors.pickled_calls import pickled_call, result_of_answer
+from batchsync.executors.supervised import FailedTry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
+
+    from batchsync.core.executor_choice import ExecutorChoice
+    from batchsync.executors.opening import ExecutionSettings
+    from batchsync.executors.pickled_calls import Call
+
+#: Longest wait for a scheduler, and for the first worker, in seconds.
+_CONNECT_MAX, _WORKERS_MAX = 15.0, 60.0
+#: Longest wait for the end of what was started, and for workers that are started again, in seconds.
+_CLOSE_MAX, _RESTART_MAX = 3.0, 30.0
+_ENDED = "then run the same command again; nothing is lost"
+
+
+def make_backend(choice: ExecutorChoice, settings: ExecutionSettings) -> DaskBackend:
+    """Return the backend; nothing is imported, started or connected yet.
+
+    Args:
+        choice: The choice of jobs.yaml.
+        settings: Settings of this process.
+    """
+    return DaskBackend(choice, settings)
+
+
+class DaskBackend:
+    """Backend of Dask, which connects with the first call, and again after the connection was lost."""
+
+    def __init__(self, choice: ExecutorChoice, settings: ExecutionSettings) -> None:
+        """Store the settings."""
+        self._choice, self._settings = choice, settings
+        self._client: Any = None
+        self._executor: Any = None
+        self._resources = ExitStack()
+        self._lock = Lock()
+        self._started: Callable[[int], None] = lambda _: None
+        #: Address of the worker that runs a try.
+        self._workers: dict[int, str] = {}
+
+    @property
+    def concurrency(self) -> int | None:
+        """Number of threads of all workers."""
+        threads: dict[str, int] = self.client().nthreads()
+        return max(1, sum(threads.values()))
+
+    def start(self, started: Callable[[int], None]) -> None:
+        """Start or connect, unless that was done.
+
+        Args:
+            started: Called with the number of a try that has begun.
+
+        Raises:
+            BatchsyncError: If packages or settings are missing, or the scheduler cannot be reached.
+        """
+        self._started = started
+        self.client()
+
+    def client(self) -> Any:
+        """Return the connected client.
+
+        Raises:
+            UsageError: If packages or settings are missing.
+            UnavailableError: If the scheduler cannot be reached, or has no worker.
+        """
+        with self._lock:
+            if self._client is not None and self._client.status != "running":
+                self._close()
+            if self._client is None:
+                try:
+                    self._client = self._connected()
+                except BaseException:
+                    self._close()
+                    raise
+                self._client.subscribe_topic(self._topic, self._begin)
+                self._executor = self._client.get_executor(pure=False, retries=0)
+            return self._client
+
+    @property
+    def _topic(self) -> str:
+        """Topic of the reports of this client's tries."""
+        return f"batchsync-{self._client.id}"
+
+    def _begin(self, event: tuple[float, dict[str, Any]]) -> None:
+        """Note which worker runs a try."""
+        _, report = event
+        self._workers[report["number"]] = report["worker"]
+        self._started(report["number"])
+
+    def _connected(self) -> Any:
+        """Return a client of a new local cluster, or of the one of the settings.
+
+        Raises:
+            UsageError: If packages or settings are missing.
+            UnavailableError: If the scheduler cannot be reached, or has no worker.
+        """
+        access = self._settings.dask
+        if self._choice.cluster:
+            check_access(access)
+        # Dask prints what goes wrong; here it is part of an error. Both are read when it is imported.
+        os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
+        warnings.filterwarnings("ignore", module=r"distributed\.")
+        try:
+            distributed = import_module("distributed")
+        except ModuleNotFoundError as error:
+            message = f"executor: {{dask: ...}} needs the package {error.name}"
+            raise UsageError(message, hint=install_hint("dask"), name="environment.package") from None
+        if not self._choice.cluster:
+            with _interrupts_blocked():
+                return self._local(distributed)
+        try:
+            client = distributed.Client(
+                access.address,
+                security=security_of(access, distributed.Security),
+                timeout=_CONNECT_MAX,
+                set_as_default=False,
+            )
+        except (OSError, TimeoutError, ValueError) as error:
+            raise UnavailableError(
+                f"the Dask scheduler at {access.address} cannot be reached: {type(error).__name__}",
+                hint=f"check that it runs, its address and the certificates, {_ENDED}",
+                name="environment.executor",
+            ) from error
+        self._resources.callback(_closed_within, client)
+        self._require_workers(client)
+        return client
+
+    def _require_workers(self, client: Any) -> None:
+        """Wait until a cluster has a worker.
+
+        Raises:
+            UnavailableError: If it has none.
+        """
+        try:
+            client.wait_for_workers(1, timeout=_WORKERS_MAX)
+        except TimeoutError as error:
+            raise UnavailableError(
+                f"the Dask cluster at {self._settings.dask.address} has no workers",
+                hint=f"start workers, {_ENDED}",
+                name="environment.executor",
+            ) from error
+
+    def _local(self, distributed: Any) -> Any:
+        """Return a client of new processes of this machine."""
+        count = self._choice.workers or cores()
+        folder = self._resources.enter_context(tempfile.TemporaryDirectory(prefix="batchsync-dask-"))
+        # No service on HTTP, which would answer everybody on this machine.
+        import_module("dask").config.set(
+            {
+                "distributed.scheduler.allowed-failures": self._settings.limits.tries - 1,
+                "distributed.scheduler.http.routes": [],
+                "distributed.worker.http.routes": [],
+            }
+        )
+        cluster = distributed.LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            protocol="tls",
+            security=distributed.Security.temporary(),
+            dashboard_address="127.0.0.1:0",
+            memory_limit=0,  # nothing is paused, killed or written to a disk for its size
+            local_directory=folder,
+            silence_logs=False,
+            env={"POLARS_MAX_THREADS": str(max(1, cores() // count))},
+        )
+        self._resources.callback(_closed_within, cluster)
+        client = distributed.Client(cluster, set_as_default=False)
+        self._resources.callback(_closed_within, client)
+        return client
+
+    def submit(self, number: int, call: Call) -> Future[Any]:
+        """Submit a call as bytes."""
+        run_try = import_module("batchsync.executors.dask_tasks").run_try
+        future: Future[Any] = self._executor.submit(run_try, pickled_call(call), self._topic, number)
+        return future
+
+    def result_of(self, future: Future[Any]) -> Any:
+        """Return the result of a call."""
+        return result_of_answer(future.result())
+
+    def failure_of(self, future: Future[Any]) -> FailedTry | None:
+        """Return why a call failed: the connection was lost, or too many workers died while they ran it.
+
+        Args:
+            future: The try, which has ended.
+
+        Returns:
+            The reason; None if the call returned or raised by itself.
+        """
+        if not future.cancelled():
+            error = future.exception()
+            if type(error).__name__ != "KilledWorker":
+                return None
+            reason = "the worker processes that ran it died, one after the other"
+            return FailedTry(reason, "give the workers more memory, if the system ended them for that", final=True)
+        if self._client is not None and self._client.status == "running":
+            return FailedTry("the Dask scheduler cancelled it", "check the scheduler")
+        where = f"at {self._settings.dask.address} " if self._choice.cluster else ""
+        return FailedTry(
+            error=UnavailableError(
+                f"the connection to the Dask scheduler {where}was lost",
+                hint=f"check that it runs with `batchsync doctor`, {_ENDED}",
+                name="environment.executor",
+            )
+        )
+
+    def abandon(self, number: int, future: Future[Any]) -> None:
+        """Cancel a try. A worker with a single thread is started again, because nothing else ends what it runs."""
+        future.cancel()
+        worker, client = self._workers.pop(number, None), self._client
+        if worker is None or client is None:
+            return
+        with suppress(OSError, TimeoutError, ValueError, BatchsyncError):
+            if client.nthreads().get(worker) == 1:
+                client.restart_workers([worker], timeout=_RESTART_MAX, raise_for_error=False)
+
+    def close(self) -> None:
+        """Disconnect, and end the processes of this machine."""
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        self._resources.close()
+        self._client = self._executor = None
+        self._workers.clear()
+
+
+def _closed_within(resource: Any) -> None:
+    """Close a client or a cluster, and wait for a limited time: processes end with this one in any case."""
+    # Closing a cluster once more at the end of the process would only wait longer.
+    atexit.unregister(import_module("distributed.deploy.spec").close_clusters)
+    thread = Thread(target=resource.close, name="batchsync-dask-close", daemon=True)
+    thread.start()
+    thread.join(_CLOSE_MAX)
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Block SIGINT for the threads and processes that are started: Ctrl-C of a terminal reaches all its processes."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
