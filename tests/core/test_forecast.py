@@ -161,7 +161,7 @@ def test_daily_limits_stretch_the_time(rules: VendorRules, limits: AccountLimits
     assert found.day_limit_from is (Basis.CONNECTION if limit else None)
 
 
-def test_daily_limit_of_the_vendor_is_told_from_that_of_the_connection(rules: VendorRules) -> None:
+def test_daily_limit_of_the_vendor_differs_from_that_of_the_connection(rules: VendorRules) -> None:
     vendor = replace(rules, policy=replace(rules.policy, account=AccountLimits(rows_per_day=1_000)))
 
     found = expected(3_000, vendor, replace(POLICY, account=vendor.policy.account))

@@ -72,7 +72,7 @@ def test_long_story_is_not_timed_either(journal: Journal) -> None:
     assert journal.past_batches(["guests"], 20)[0].upload is None
 
 
-def test_batches_of_an_account_are_told_from_others(journal: Journal) -> None:
+def test_batches_of_an_account_exclude_those_of_others(journal: Journal) -> None:
     deliver(journal, DELIVERY)
     deliver(journal, DELIVERY, job="orders")
 

@@ -57,7 +57,7 @@ def sentences(forecast: Forecast) -> tuple[str, str]:
         ),
     ],
 )
-def test_size_is_said_with_its_origin(forecast: Forecast, text: str) -> None:
+def test_size_has_its_origin(forecast: Forecast, text: str) -> None:
     assert sentences(forecast)[0] == text
 
 
@@ -112,7 +112,7 @@ def test_size_is_said_with_its_origin(forecast: Forecast, text: str) -> None:
         ),
     ],
 )
-def test_time_is_said_with_its_origin(forecast: Forecast, text: str) -> None:
+def test_time_has_its_origin(forecast: Forecast, text: str) -> None:
     assert sentences(forecast)[1] == text
 
 
