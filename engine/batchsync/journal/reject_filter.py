@@ -49,6 +49,11 @@ class RejectFilter:
         columns = {"kind": self.kind, "code": self.code, "field": self.field, "key": self.key}
         return {name: value for name, value in columns.items() if value is not None}
 
+    @property
+    def of_keys(self) -> bool:
+        """Whether a key, or a part of keys, is wanted."""
+        return self.key is not None or bool(self.part_of_key)
+
     def rows_clause(self) -> tuple[str, list[object]]:
         """Return a WHERE clause for rows of `rejects`, and its values."""
         conditions, values = self._conditions(self._of_batch() | self.of_rows(), "kind")

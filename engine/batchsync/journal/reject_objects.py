@@ -44,6 +44,8 @@ _DICTIONARIES = ["kind", "code", "field", "reason"]
 #: Rows of a row group, which is the unit of reading.
 _GROUP_ROWS = 50_000
 _GROUPED = ("kind", "code", "field")
+#: Columns that filters name; the others are read only of row groups in which a key is found.
+_FILTERED = ["no", "kind", "key", "code", "field"]
 _HINT = "free space on the disk of the state folder, then run the same command again"
 
 
@@ -104,8 +106,11 @@ class RejectObjects:
         """
         with self._opened(job, file) as parquet:
             for group in range(parquet.num_row_groups):
-                if parquet.metadata.row_group(group).column(0).statistics.max > wanted.after:
-                    yield from _selected(parquet.read_row_group(group), wanted).to_pylist()
+                if parquet.metadata.row_group(group).column(0).statistics.max <= wanted.after:
+                    continue
+                if wanted.of_keys and not _selected(parquet.read_row_group(group, columns=_FILTERED), wanted).num_rows:
+                    continue
+                yield from _selected(parquet.read_row_group(group), wanted).to_pylist()
 
     def keys_among(self, job: str, file: str, keys: Collection[str]) -> set[str]:
         """Return those of some keys that rejects of an object have.

@@ -357,6 +357,7 @@ OBJECTS: dict[str, Members] = {
         "baseline_bytes": ("int", "Size of the files of its baselines."),
         "batch_bytes": ("int", "Size of its batch files and row manifests."),
         "rejects": ("int", "Rejects that are kept."),
+        "reject_bytes": ("int", "Size of the files of its rejects beyond the first 100,000 of a run."),
         "last_run": ("time?", "When its newest run began."),
     },
     "baseline": {
