@@ -49,14 +49,17 @@ LIMIT = 5
 SECRET = "5" * 64
 
 
-def opened(state: Path, limit: int = LIMIT, **options: object) -> Journal:
+def opened(
+    state: Path, limit: int = LIMIT, *, read_only: bool = False, failpoint: Callable[[str], None] | None = None
+) -> Journal:
     """Return the journal of a state folder, whose first rejects of a run are rows."""
     return Journal.open(
         state,
         journal_id="journal-1",
         objects=LocalFolder(state),
         reject_rows=limit,
-        **options,  # type: ignore[arg-type]
+        read_only=read_only,
+        failpoint=failpoint,
     )
 
 

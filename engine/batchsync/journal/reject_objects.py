@@ -43,6 +43,8 @@ _SCHEMA = pa.schema(
 _DICTIONARIES = ["kind", "code", "field", "reason"]
 #: Rows of a row group, which is the unit of reading.
 _GROUP_ROWS = 50_000
+#: Rows that become Python values at a time: a page wants few.
+_ROWS_AT_ONCE = 1_000
 _GROUPED = ("kind", "code", "field")
 #: Columns that filters name; the others are read only of row groups in which a key is found.
 _FILTERED = ["no", "kind", "key", "code", "field"]
@@ -110,7 +112,8 @@ class RejectObjects:
                     continue
                 if wanted.of_keys and not _selected(parquet.read_row_group(group, columns=_FILTERED), wanted).num_rows:
                     continue
-                yield from _selected(parquet.read_row_group(group), wanted).to_pylist()
+                for rows in _selected(parquet.read_row_group(group), wanted).to_batches(max_chunksize=_ROWS_AT_ONCE):
+                    yield from rows.to_pylist()
 
     def keys_among(self, job: str, file: str, keys: Collection[str]) -> set[str]:
         """Return those of some keys that rejects of an object have.

@@ -49,11 +49,12 @@ def encode_sample(
         return EncodedSample()
     folder = comparison.folder / "sample"
     make_private(folder)
-    found = pl.scan_parquet(changes, glob=False)
-    removed = pl.col("op") == "remove"
+    found, counts = pl.scan_parquet(changes, glob=False), comparison.plan.counts
+    # Removals are the last rows.
+    sent = counts.added + counts.changed
     with ParquetWriter(folder / "changes.parquet", CHANGES) as out:
-        out.add(found.filter(~removed).head(rows).collect())
-        out.add(found.filter(removed).head(rows).collect())
+        out.add(found.head(min(rows, sent)).collect())
+        out.add(found.slice(sent, rows).collect())
     staging = stage_pass(job, rules, comparison.folder, Changes(folder), workers)
     records = {False: 0, True: 0}
     sizes = {False: 0, True: 0}
