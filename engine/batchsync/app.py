@@ -176,7 +176,7 @@ class App:
             if not self.settings.is_trial:
                 check_present(self.settings.state_folder, required=lambda: self.deployment.state_required)
             own_environment(self.settings.state_folder, self.settings.env or "")
-            self._journal = open_anchored(self.settings.state_folder, self.settings.anchors_folder)
+            self._journal = open_anchored(self.settings.state_folder, self.settings.anchors_folder, self.objects)
             self._resources.callback(self._journal.close)
         return self._journal
 

@@ -57,7 +57,7 @@ def test_incomplete_content_is_refused(missing: str) -> None:
         PlanFile.from_dict(values, "")
 
 
-@pytest.mark.parametrize("missing", sorted(PINNED.to_dict()))
+@pytest.mark.parametrize("missing", sorted(PINNED.to_dict().keys() - {"expected"}))
 def test_incomplete_plan_is_refused(missing: str) -> None:
     values = written()
     del values["plans"][0][missing]

@@ -42,7 +42,7 @@ def test_older_schema_is_migrated_by_a_command_that_writes(older: Path) -> None:
 
 
 def test_older_schema_is_refused_by_a_command_that_only_reads(older: Path) -> None:
-    with pytest.raises(StateError, match=r"older batchsync \(schema 7; this version reads 8\)") as refused:
+    with pytest.raises(StateError, match=r"older batchsync \(schema 8; this version reads 9\)") as refused:
         Journal.open(older, read_only=True)
     assert "batchsync resume" in refused.value.hint
 

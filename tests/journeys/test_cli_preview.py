@@ -214,7 +214,8 @@ def test_forgotten_key_is_in_no_kept_row_manifest(guests: Deployment) -> None:
 def test_in_flight_limit_of_a_connection_counts_in_the_forecast(guests: Deployment) -> None:
     edit(guests, "jobs.yaml", "    vendor: sitecore-cdp\n", "    vendor: sitecore-cdp\n    in_flight: 3\n")
 
-    assert planned(guests)["expected"]["in_flight"] == 3
+    expected = planned(guests)["expected"]
+    assert (expected["in_flight"], expected["in_flight_from"]) == (3, "connection")
 
 
 def test_wrong_values_of_keep_are_refused_with_their_place(guests: Deployment) -> None:
@@ -241,14 +242,21 @@ def test_each_format_of_a_plan_says_the_same(guests: Deployment) -> None:
         assert remark.replace("_", "\\_") in page
     assert any("the job was edited since its last run" in remark for remark in plan["remarks"])
     assert any(remark.startswith("expected time: about ") for remark in plan["remarks"])
-    assert plan["expected"]["past_batches"] == 1
+    expected = plan["expected"]
+    assert (expected["past_batches"], expected["seconds_from"]) == (1, "batches_of_job")
+    assert (expected["bytes_from"], expected["measured_records"]) == ("batches_of_job", 2)
 
 
-def test_first_plan_says_that_there_is_no_past_batch(guests: Deployment) -> None:
-    plan = planned(guests)
+def test_first_plan_measures_records_and_says_that_there_is_no_past_batch(guests: Deployment) -> None:
+    plan = planned(guests, "--out", "first.plan")
+    guests.run("sync", "guests")
 
     assert "expected time: not known, because there is no past batch of sitecore-cdp" in plan["remarks"]
-    assert plan["expected"]["seconds"] is None
+    expected = plan["expected"]
+    assert (expected["seconds"], expected["seconds_from"], expected["upload_seconds"]) == (None, None, None)
+    assert (expected["bytes_from"], expected["measured_records"]) == ("sample", 2)
+    # A plan file keeps what was expected when it was made.
+    assert guests.json("show", "first.plan")["jobs"][0]["expected"] == expected
 
 
 def test_plan_without_keys_shows_no_records(guests: Deployment) -> None:

@@ -106,6 +106,8 @@ class Checkpointed:
         return checkpointed
 
 
+#: Rejects of a run that are rows of the journal; the others are objects.
+REJECT_ROWS = 1
 _METHODS = {
     "vendor": frozenset({"describe", "allocate", "find", "upload", "poll", "collect", "cancel"}),
     "data": frozenset({"compare", "join_outcomes", "apply_verdicts", "forget"}),
@@ -187,7 +189,10 @@ def process(
     Yields:
         The wired engine.
     """
-    journal = Journal.open(state, journal_id="simulation", failpoint=crash_point.checkpoint)
+    objects = LocalFolder(state)
+    journal = Journal.open(
+        state, journal_id="simulation", failpoint=crash_point.checkpoint, objects=objects, reject_rows=REJECT_ROWS
+    )
     try:
         if anchored:
             anchor = Anchor(journal, anchors_of(state) / journal.journal_id)
@@ -197,7 +202,6 @@ def process(
         rules = {name: sources.rules(name, rows_max) for name in urls}
         vendors = {name: _vendor(rules[name], urls[name], clock, credentials[name], crash_point) for name in urls}
         contexts = tuple(_context(name, sources, vendors, rules) for name in sources.names)
-        objects = LocalFolder(state)
         services = Services(
             clock=clock,
             store=journal,

@@ -10,6 +10,7 @@ from batchsync.core.batch import Batch, Phase
 from batchsync.journal import Journal, accept_older
 from batchsync.reconcile.loop import WaitPolicy
 from batchsync.reconcile.sync import JobOutcome, resume, sync
+from batchsync.storage.local_folder import LocalFolder
 from batchsync_mocks.clock import Clock
 from batchsync_mocks.control import MockContext
 from batchsync_mocks.serving import VENDORS, MockServer
@@ -268,7 +269,7 @@ class SeedRun:
         """Return the batches in the journal, optionally only those that `fits` selects."""
         if not (self.state / "journal.db").exists():
             return []
-        with Journal.open(self.state) as journal:
+        with Journal.open(self.state, objects=LocalFolder(self.state)) as journal:
             found = oracle.all_batches(journal, self.sources.journal_names)
         return [item for item in found if fits(item)] if fits else found
 
@@ -328,7 +329,7 @@ class SeedRun:
         at_vendors = oracle.vendor_batches(self.vendors)
         self.log(oracle.to_json(at_vendors))
         self.reached(*reached_states.at_end(self.time.arrived, at_vendors, self.sources))
-        with Journal.open(self.state) as journal:
+        with Journal.open(self.state, objects=LocalFolder(self.state)) as journal:
             batches = oracle.all_batches(journal, self.sources.journal_names)
             for violation in (
                 *oracle.check_no_duplicates(at_vendors, self.sources, retries=self.syncs),
@@ -374,7 +375,7 @@ class SeedRun:
         self._settle()
         self._sync_again()
         at_vendors = oracle.vendor_batches(self.vendors)
-        with Journal.open(self.state) as journal:
+        with Journal.open(self.state, objects=LocalFolder(self.state)) as journal:
             for violation in (
                 *resolutions.check(at_vendors, self.sources),
                 *oracle.check_no_duplicates(at_vendors, self.sources, retries=self.syncs),

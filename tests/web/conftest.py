@@ -17,6 +17,7 @@ from batchsync.errors import UsageError
 from batchsync.journal import Journal
 from batchsync.observers.loop_health import LoopHealth
 from batchsync.reconcile.orders import Order, Reply
+from batchsync.storage.local_folder import LocalFolder
 from batchsync.web.access import Access, Address
 from batchsync.web.live import LiveEvents
 from batchsync.web.server import PageServer
@@ -84,7 +85,9 @@ class Served:
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
     """Return a function that serves a page, with rules of access of its own."""
-    with Journal.open(tmp_path / "state", journal_id="journal-1") as journal:
+    state = tmp_path / "state"
+    # Most rejects of a test with many of them are in an object.
+    with Journal.open(state, journal_id="journal-1", objects=LocalFolder(state), reject_rows=100) as journal:
 
         @contextmanager
         def serving(
@@ -94,7 +97,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
             trusted_header: str = "",
             documents: Mapping[str, Callable[[], tuple[bytes, str]]] | None = None,
         ) -> Iterator[Served]:
-            loop, warnings = FakeLoop(tmp_path / "state"), list[str]()
+            loop, warnings = FakeLoop(state), list[str]()
             rules = Access(
                 address=Address.parse(f"127.0.0.1:{port}"),
                 token=token,

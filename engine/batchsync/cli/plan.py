@@ -17,7 +17,7 @@ from batchsync.cli.selection import chosen_jobs, selectors
 from batchsync.cli.session import Answer, Session
 from batchsync.cli.sync import retry_rejected, sending_rejected
 from batchsync.cli.untrusted import known_sources, run_untrusted, untrusted_option
-from batchsync.core.forecast import forecast
+from batchsync.core.forecast import PastBatches, ToSend, forecast
 from batchsync.errors import BatchsyncError, ExitCode, most_severe_exit_code
 from batchsync.reconcile.plan import plan as plan_job
 from batchsync.reconcile.renames import baseline_before, check_rename, last_planned
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from batchsync.app import App
-    from batchsync.core.forecast import PastBatch
     from batchsync.core.job import Job
     from batchsync.journal import Journal
+    from batchsync.reconcile.plan import JobPlan
     from batchsync.reconcile.services import JobContext, Services
     from batchsync.report.masks import Mask
 
@@ -124,7 +124,7 @@ def plan(  # noqa: PLR0913 - the options of the command
                 keys=limit,
                 records=0 if session.confined else min(limit, records),
                 mask=mask_of(session, chosen, show=show_personal, values=show_values),
-                past=lambda job: _past_batches(app, journal, job),
+                past=lambda context: _past_batches(app, journal, context),
                 file=file,
             )
             plans, failed = _plans(app, chosen, services, shown)
@@ -150,7 +150,7 @@ def plan(  # noqa: PLR0913 - the options of the command
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shown:
-    """Number of keys and records shown of each kind of change, and masks; `past` returns the batches of a vendor.
+    """Number of keys and records shown of each kind of change, and masks; `past` returns the past batches of a job.
 
     `file` receives the plans for a plan file; None if none is written.
     """
@@ -158,7 +158,7 @@ class _Shown:
     keys: int
     records: int
     mask: Mask
-    past: Callable[[Job], tuple[PastBatch, ...]]
+    past: Callable[[JobContext], PastBatches]
     file: PlanOut | None
 
 
@@ -188,18 +188,10 @@ def _planned(context: JobContext, services: Services, shown: _Shown) -> PlanRepo
     job, counts = job_plan.context.job, job_plan.comparison.plan.counts
     baseline = baseline_before(context, services)
     records = services.data.review(job, context.rules, job_plan.comparison, baseline, shown.records)
-    expected = forecast(
-        counts.to_send,
-        context.rules,
-        context.policy,
-        shown.past(context.job),
-        job=job.name,
-        bytes_per_record=records.bytes_per_record,
-    )
     report = PlanReport(
         plan=job_plan.comparison.plan,
         records=RecordsReport(job=job.name, changed=counts.changed, records=records, mask=shown.mask),
-        forecast=None if expected is None else ForecastReport(vendor=context.rules.name, forecast=expected),
+        forecast=_forecast(job_plan, services, shown.past(context), records.bytes_per_record),
         approved=job_plan.approved,
         in_flight=len(services.store.open_batches(context.job.name)),
         edited=_mapping_changed(context, services),
@@ -213,13 +205,32 @@ def _planned(context: JobContext, services: Services, shown: _Shown) -> PlanRepo
     return report
 
 
-def _past_batches(app: App, journal: Journal | None, job: Job) -> tuple[PastBatch, ...]:
-    """Return the newest delivered batches of the vendor of a job."""
+def _forecast(
+    job_plan: JobPlan, services: Services, past: PastBatches, bytes_per_record: float | None
+) -> ForecastReport | None:
+    """Return what sending a plan is expected to cost; records are encoded only if no past batch says their size."""
+    context, comparison = job_plan.context, job_plan.comparison
+    counts = comparison.plan.counts
+    if not counts.to_send:
+        return None
+    sample = None
+    if not any(batch.rows for batch in past.of_job):
+        sample = services.plan_rows.encode_sample(context.job, context.rules, comparison)
+    sent = ToSend(records=counts.to_send, removals=counts.removed, bytes_per_record=bytes_per_record, sample=sample)
+    expected = forecast(sent, context.rules, context.policy, past)
+    return None if expected is None else ForecastReport(expected)
+
+
+def _past_batches(app: App, journal: Journal | None, context: JobContext) -> PastBatches:
+    """Return the newest delivered batches of a job in its account, and of all jobs of its vendor."""
     if journal is None:
-        return ()
-    vendor = app.rules_of(job).name
-    same = [other for other in app.deployment.jobs if app.rules_of(other).name == vendor]
-    return journal.past_batches({name for other in same for name in other.all_names}, PAST_BATCHES)
+        return PastBatches()
+    same = [other for other in app.deployment.jobs if app.rules_of(other).name == context.rules.name]
+    names = {name for other in same for name in other.all_names}
+    return PastBatches(
+        of_job=journal.past_batches(context.job.all_names, PAST_BATCHES, context.account_id),
+        of_vendor=journal.past_batches(names, PAST_BATCHES),
+    )
 
 
 def _mapping_changed(context: JobContext, services: Services) -> bool:

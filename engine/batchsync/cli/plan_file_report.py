@@ -13,6 +13,7 @@ from batchsync.errors import BatchsyncError
 from batchsync.ports import BaselineEntry, PartialRead
 from batchsync.reconcile.apply_plan import moved_reasons
 from batchsync.reconcile.renames import baseline_before
+from batchsync.report.forecast import ForecastReport
 from batchsync.report.plan import PlanReport, PlansReport
 from batchsync.report.plan_file import PlanFileReport
 from batchsync.report.records import RecordsReport
@@ -57,6 +58,7 @@ class _Reviewed:
         part = item.partial
         return PlanReport(
             plan=item.plan,
+            forecast=None if item.expected is None else ForecastReport(item.expected),
             approved=item.approved or self.services.store.approved(item.job, item.plan.changes_digest),
             in_flight=item.in_flight,
             edited=item.edited,

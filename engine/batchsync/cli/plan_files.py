@@ -52,7 +52,9 @@ class PlanOut:
             report: Its report.
             services: Where it was planned.
         """
-        self.pinned.append(pin(job_plan, Facts(in_flight=report.in_flight, edited=report.edited), services))
+        expected = None if report.forecast is None else report.forecast.forecast
+        facts = Facts(in_flight=report.in_flight, edited=report.edited, expected=expected)
+        self.pinned.append(pin(job_plan, facts, services))
 
     def write(self, app: App, services: Services, plans: PlansReport) -> PlanFileReport:
         """Write the file.

@@ -21,6 +21,7 @@ from batchsync.deployments import CHECKOUTS, RECORD
 from batchsync.errors import BatchsyncError, UsageError
 from batchsync.report.envelope import as_line
 from batchsync.report.log_entry import LogEntry
+from batchsync.storage.local_folder import LocalFolder
 from batchsync.util.path_fence import is_utf8
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ class Session:
         from batchsync.journal import Journal, check_environment  # noqa: PLC0415 - see the top of this file
 
         check_environment(folder, self.settings().env or "")
-        with Journal.open(folder, read_only=True) as journal:
+        with Journal.open(folder, read_only=True, objects=LocalFolder(folder)) as journal:
             yield journal
 
     def _requires_state(self) -> bool:

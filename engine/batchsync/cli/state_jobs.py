@@ -13,7 +13,7 @@ from batchsync.cli.command import command
 from batchsync.cli.consent import confirm
 from batchsync.cli.progress import running_app
 from batchsync.cli.session import Answer, Session
-from batchsync.core.naming import baseline_prefix, staging_prefix
+from batchsync.core.naming import baseline_prefix, rejects_prefix, staging_prefix
 from batchsync.errors import BatchsyncError, UsageError
 from batchsync.reconcile.move_state import move_state, remove_state
 from batchsync.report.message import Message
@@ -163,6 +163,7 @@ def _state(session: Session, journal: Journal, job: str) -> JobState:
         baseline_bytes=sum(item.size for item in objects.list(baseline_prefix(job))),
         batch_bytes=sum(item.size for item in objects.list(staging_prefix(job))),
         rejects=journal.rejects_count(job),
+        reject_bytes=sum(item.size for item in objects.list(rejects_prefix(job))),
         last_run=last.created_at if last is not None else None,
     )
 

@@ -114,9 +114,22 @@ def free_at(uses: Sequence[Use], amount: int, limit: int | None, window: timedel
     return until
 
 
-def days_needed(amount: int | None, limit: int | None) -> int:
-    """Return how many days an amount needs under a daily limit; 1 without a limit or a known amount."""
-    return 1 if not amount or limit is None else -(-amount // limit)
+def days_needed(amount: int | None, limit: int | None, of_batch: int = 1) -> int:
+    """Return how many days an amount needs under a daily limit; 1 without a limit or a known amount.
+
+    Args:
+        amount: What is to be used; None if it is not known.
+        limit: Greatest sum of a day; None is no limit.
+        of_batch: What is used at once, and not divided between days. More than the limit is used on a day of its own.
+    """
+    if not amount or limit is None:
+        return 1
+    of_batch = min(of_batch, amount)
+    in_a_day = max(1, limit // of_batch)
+    whole, last = divmod(amount, of_batch)
+    days = -(-whole // in_a_day)
+    room = limit - (whole - (days - 1) * in_a_day) * of_batch
+    return days + (0 < last > room)
 
 
 def lower_of(one: int | None, other: int | None) -> int | None:

@@ -50,6 +50,16 @@ def segment_key(job: str, name: str) -> str:
     return f"{baseline_prefix(job)}/{name}"
 
 
+def rejects_prefix(job: str) -> str:
+    """Return the prefix of the keys of a job's rejects that are not rows of the journal."""
+    return f"rejects/{job}"
+
+
+def reject_object_key(job: str, name: str) -> str:
+    """Return the key of an object with rejects."""
+    return f"{rejects_prefix(job)}/{name}"
+
+
 def _last_name(location: str) -> str:
     """Return the last name of a location."""
     return location.rpartition("/")[2]

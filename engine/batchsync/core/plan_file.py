@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from batchsync.core.accounting import UnbalancedError
 from batchsync.core.guards import AbsentAnswers, Budget, Limit
+from batchsync.core.json_values import number, text
+from batchsync.core.kept_forecast import forecast_from_dict, forecast_to_dict
 from batchsync.core.plan import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from batchsync.core.forecast import Forecast
 
 #: Version of the content of a plan file. A later version is refused by this one.
 FORMAT = 1
@@ -84,6 +88,7 @@ class PinnedPlan:
         personal: Whether keys are personal data; None: those that look like e-mail addresses.
         source: The source.
         partial: Which rows of its query were read, as column and lower bound; None if all were.
+        expected: What sending was expected to cost; None if nothing is sent, or an older release made the file.
     """
 
     plan: Plan
@@ -98,6 +103,7 @@ class PinnedPlan:
     personal: bool | None = None
     source: PinnedSource = field(default_factory=lambda: PinnedSource(title=""))
     partial: tuple[str, str] | None = None
+    expected: Forecast | None = None
 
     @property
     def job(self) -> str:
@@ -119,6 +125,7 @@ class PinnedPlan:
             "personal": self.personal,
             "source": asdict(self.source),
             "partial": self.partial and list(self.partial),
+            "expected": self.expected and forecast_to_dict(self.expected),
         }
 
     @classmethod
@@ -130,22 +137,23 @@ class PinnedPlan:
         """
         source = values["source"]
         files = tuple(
-            PinnedFile(name=_text(item["name"]), size=_number(item["size"]), sha256=_text(item["sha256"]))
+            PinnedFile(name=text(item["name"]), size=number(item["size"]), sha256=text(item["sha256"]))
             for item in source["files"]
         )
         return cls(
             plan=_plan(values["plan"]),
             unguarded=_plan(values["unguarded"]),
-            declared=_text(values["declared"]),
-            sending=_text(values["sending"]),
+            declared=text(values["declared"]),
+            sending=text(values["sending"]),
             approved=bool(values["approved"]),
             answers=_answers(values["answers"]),
-            in_flight=_number(values["in_flight"]),
+            in_flight=number(values["in_flight"]),
             edited=bool(values["edited"]),
             budget=Budget(**{name: _limit(values["budget"][name]) for name in ("invalid", "rejected")}),
             personal=None if values["personal"] is None else bool(values["personal"]),
-            source=PinnedSource(title=_text(source["title"]), version=_text(source["version"]), files=files),
-            partial=(_text(values["partial"][0]), _text(values["partial"][1])) if values["partial"] else None,
+            source=PinnedSource(title=text(source["title"]), version=text(source["version"]), files=files),
+            partial=(text(values["partial"][0]), text(values["partial"][1])) if values["partial"] else None,
+            expected=forecast_from_dict(values["expected"]) if values.get("expected") else None,
         )
 
 
@@ -212,7 +220,7 @@ class PlanFile:
                 author=Author(
                     user=_name(author["user"]), host=_name(author["host"]), version=_name(author["version"]), at=at
                 ),
-                state=_text(values["state"]),
+                state=text(values["state"]),
                 plans=tuple(PinnedPlan.from_dict(item) for item in values["plans"]),
                 id=digest,
             )
@@ -239,16 +247,16 @@ def _plan(values: Mapping[str, Any]) -> Plan:
         ValueError: If the counts do not balance.
     """
     plan = Plan.from_dict(values)
-    for text in (plan.job, plan.account_id, plan.spec_hash, plan.removal_hash, plan.changes_digest, *plan.baseline):
-        _text(text)
-    for number in (plan.baseline_rows, plan.source_files, plan.incomparable, *plan.warnings.values()):
-        _number(number)
-    for number in values["counts"].values():
-        _number(number)
+    for name in (plan.job, plan.account_id, plan.spec_hash, plan.removal_hash, plan.changes_digest, *plan.baseline):
+        text(name)
+    for count in (plan.baseline_rows, plan.source_files, plan.incomparable, *plan.warnings.values()):
+        number(count)
+    for count in values["counts"].values():
+        number(count)
     for breach in plan.breaches:
-        _text(breach.guard + breach.message)
+        text(breach.guard + breach.message)
     if plan.watermark is not None:
-        _text(plan.watermark)
+        text(plan.watermark)
     try:
         plan.counts.assert_balanced()
     except UnbalancedError:
@@ -260,7 +268,7 @@ def _plan(values: Mapping[str, Any]) -> Plan:
 def _answers(values: Mapping[str, Any] | None) -> AbsentAnswers | None:
     if values is None:
         return None
-    return AbsentAnswers(rows=_number(values["rows"]), absent=_number(values["absent"]), digest=_text(values["digest"]))
+    return AbsentAnswers(rows=number(values["rows"]), absent=number(values["absent"]), digest=text(values["digest"]))
 
 
 def _limit(values: Mapping[str, Any]) -> Limit:
@@ -268,32 +276,8 @@ def _limit(values: Mapping[str, Any]) -> Limit:
     if percent is not None and not isinstance(percent, int | float):
         message = f"{type(percent).__name__} instead of a percentage"
         raise TypeError(message)
-    return Limit(count=None if count is None else _number(count), percent=percent)
-
-
-def _number(value: object) -> int:
-    """Return a value that must be a number of things.
-
-    Raises:
-        TypeError: If it is none.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        message = f"{type(value).__name__} instead of a number"
-        raise TypeError(message)
-    return value
-
-
-def _text(value: object) -> str:
-    """Return a value that must be a text.
-
-    Raises:
-        TypeError: If it is none.
-    """
-    if not isinstance(value, str):
-        message = f"{type(value).__name__} instead of a text"
-        raise TypeError(message)
-    return value
+    return Limit(count=None if count is None else number(count), percent=percent)
 
 
 def _name(value: object) -> str:
-    return _text(value)[:_NAME_MAX]
+    return text(value)[:_NAME_MAX]

@@ -55,6 +55,7 @@ class Policy:
         foreign_answers_max: Answers in a row that do not come from the vendor (pages and redirects of a proxy), after
             which the batch is parked.
         attempts_max: Lost allocations in a row, without another failure between them, after which the batch is parked.
+        processing_time: How long the vendor takes for a batch, if it documents that; None if it does not.
         in_flight_max: Batches of an account between allocation and verdict.
         account: Calls, rows and bytes that the vendor takes from an account.
     """
@@ -79,6 +80,7 @@ class Policy:
     retry_for: timedelta | None = None
     foreign_answers_max: int = 24
     attempts_max: int = 20
+    processing_time: timedelta | None = None
     in_flight_max: int = 1
     account: AccountLimits = field(default=AccountLimits())
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.data.baseline.versions import VERSIONS, count_moved, write_versions
 from batchsync.data.batchfile.changes import CHANGES
+from batchsync.data.batchfile.encode_sample import encode_sample
 from batchsync.data.batchfile.pin import pin_rows
 from batchsync.data.batchfile.pinned_pass import PINNED
 from batchsync.data.compare.classified_files import INVALID
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from batchsync.core.forecast import EncodedSample
     from batchsync.core.job import Job
     from batchsync.core.plan import Plan
     from batchsync.core.vendor_rules import VendorRules
@@ -88,6 +90,20 @@ class PlanRows:
                 write_versions(folder, _planned_keys(folder), known)
         parts = tuple(path for name in PARTS if (path := folder / name).exists())
         return PinnedRows(parts=parts, source_files=files)
+
+    def encode_sample(self, job: Job, rules: VendorRules, comparison: Comparison) -> EncodedSample:
+        """Return the size of the first records that a comparison sends, encoded and compressed; none is written.
+
+        Args:
+            job: The job of the comparison, with its source as compared.
+            rules: Rules of the job's vendor.
+            comparison: The comparison.
+
+        Returns:
+            Their size.
+        """
+        with translate_disk_errors("reading the plan"):
+            return encode_sample(job, rules, comparison, self._stage_context.workers)
 
     def verify_pinned(self, plan: Plan, folder: Path) -> None:
         """Check the parts of a plan that were read from a plan file.

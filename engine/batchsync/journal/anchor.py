@@ -24,6 +24,8 @@ from batchsync.util.files import make_private
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from batchsync.ports import ObjectStore
+
 #: Names of files; other ids, from a foreign or edited journal, have no mark.
 _SAFE_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 #: Files are padded to a multiple of this many bytes, so that one write replaces the content.
@@ -120,18 +122,19 @@ class Anchor:
             return None
 
 
-def open_anchored(folder: Path, anchors: Path | None) -> Journal:
+def open_anchored(folder: Path, anchors: Path | None, objects: ObjectStore | None = None) -> Journal:
     """Return the journal of a state folder for writing, checked against its anchor; each commit moves the anchor.
 
     Args:
         folder: The state folder. A missing journal is created.
         anchors: Folder of anchors; None for no check.
+        objects: Store of the rejects of a run beyond the first ones; None keeps all in the journal.
 
     Raises:
         StateError: If the state was restored from a backup, or is a copy of one that was used since, or see
             `Journal.open`.
     """
-    journal = _open_identified(folder)
+    journal = _open_identified(folder, objects)
     try:
         anchor = Anchor.of(journal, anchors) if anchors is not None else None
         if anchor is not None:
@@ -190,9 +193,9 @@ def accept_restored(folder: Path, anchors: Path | None, *, reason: str, at: date
         return journal.serial
 
 
-def _open_identified(folder: Path) -> Journal:
+def _open_identified(folder: Path, objects: ObjectStore | None = None) -> Journal:
     """Return the journal of a folder with an id of its own; journals of earlier versions have none."""
-    journal = Journal.open(folder, journal_id=uuid4().hex)
+    journal = Journal.open(folder, journal_id=uuid4().hex, objects=objects)
     if not journal.journal_id:
         try:
             journal.identify(uuid4().hex)

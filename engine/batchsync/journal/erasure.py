@@ -9,6 +9,7 @@ from batchsync.core.personal_data import REMOVED_TEXT, KeySearch, Tombstone
 from batchsync.journal import codec
 from batchsync.journal.chain import PREPARED, redaction_payload
 from batchsync.journal.coordination import Coordination, set_baseline
+from batchsync.journal.reject_filter import Erased, RejectFilter
 from batchsync.journal.schema_fourth import REDACTED
 from batchsync.journal.sqlite_errors import checkpoint_refused, translate_sqlite_errors
 
@@ -93,14 +94,6 @@ class ErasureWrites(Coordination):
         with self._write("finish_erasure", batch.job, epoch) as db:
             db.execute("DELETE FROM erasures WHERE batch = ?", [batch.id])
 
-    def mentions(self, jobs: Collection[str], keys: Collection[str]) -> bool:
-        """Return whether a reject of some jobs has one of these keys."""
-        return any(
-            self._rows("SELECT 1 FROM rejects WHERE job = ? AND key = ? LIMIT 1", [job, codec.lossless_text(key)])
-            for job in jobs
-            for key in keys
-        )
-
     def erase(self, erasure: Erasure, *, epoch: int | None = None) -> int:
         """Forget keys of a job, in one transaction: tombstones, baselines, row manifests, rejects and texts.
 
@@ -156,6 +149,8 @@ class ErasureWrites(Coordination):
             for row in self._rows(select, [job]):
                 if search.found_in(row["reason"]):
                     deleted += db.execute(update, [REMOVED_TEXT, job, row["reason"]]).rowcount
+        erased = Erased(keys=keys, is_replaced=search.found_in, text=REMOVED_TEXT)
+        deleted += self._erase_from_objects(self._objects_of(RejectFilter(job=job)), erased)
         self._reached("erase:rejects")
         deleted += self._redact_events(db, job, search, erasure.manifests)
         deleted += _redact_rows(db, "batches", self._rows("SELECT * FROM batches WHERE job = ?", [job]), search)

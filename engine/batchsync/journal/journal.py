@@ -14,7 +14,8 @@ from batchsync.journal.alert_log import AlertLog
 from batchsync.journal.chain import PREPARED
 from batchsync.journal.coordination import keep_applied, set_baseline
 from batchsync.journal.erasure import add_erasure
-from batchsync.journal.new_runs import check_new, check_newly_prepared, reject_row
+from batchsync.journal.new_runs import check_new, check_newly_prepared
+from batchsync.journal.reject_writes import REJECT_ROWS
 from batchsync.journal.store import open_store
 
 if TYPE_CHECKING:
@@ -28,10 +29,7 @@ if TYPE_CHECKING:
 
     from batchsync.core.batch import Batch, BatchId
     from batchsync.journal.codec import Row
-    from batchsync.ports import BaselineEntry, Reject
-
-#: Rows of a statement that inserts rejects; SQLite limits its parameters.
-_REJECTS_AT_ONCE = 1_000
+    from batchsync.ports import BaselineEntry, ObjectStore, Reject
 
 
 class Journal(AlertLog):
@@ -49,6 +47,8 @@ class Journal(AlertLog):
         read_only: bool = False,
         journal_id: str = "",
         failpoint: Callable[[str], None] | None = None,
+        objects: ObjectStore | None = None,
+        reject_rows: int = REJECT_ROWS,
     ) -> Journal:
         """Return the journal `<folder>/journal.db`, opened; create it if it is missing and `read_only` is false.
 
@@ -57,13 +57,17 @@ class Journal(AlertLog):
             read_only: Whether to refuse writes; a missing journal is then an error.
             journal_id: Identifies a journal that is created; an existing one keeps its id.
             failpoint: Called at named points of write transactions; for crash tests, see `store`.
+            objects: Store of the rejects of a run beyond the first ones; without one, all are rows of the file.
+            reject_rows: Number of the first ones.
 
         Raises:
             StateError: If the file is damaged, foreign, of a newer version or rolled back, or the folder not private.
             UnavailableError: If the disk, the folder or the file cannot be used.
             LockedError: If another process holds the file too long.
         """
-        return cls(*open_store(folder, read_only=read_only, journal_id=journal_id), failpoint)
+        journal = cls(*open_store(folder, read_only=read_only, journal_id=journal_id), failpoint)
+        journal.object_store, journal.reject_rows = objects, reject_rows
+        return journal
 
     def __enter__(self) -> Self:
         """Return the journal; the end of the block closes it."""
@@ -289,8 +293,7 @@ class Journal(AlertLog):
             self._check_unchanged(batch)
             self._update_batch(db, after, cleaned, epoch, "resolve")
             set_baseline(db, baseline)
-            keys = [[batch.id, codec.lossless_text(key)] for key in known]
-            db.conn.executemany("DELETE FROM rejects WHERE batch = ? AND kind = 'unknown' AND key = ?", keys)
+            self._delete_known(batch.id, known)
             self._add_rejects(self.run(batch.run), batch.id, rejects, event.at)
         return after
 
@@ -370,12 +373,6 @@ class Journal(AlertLog):
 
     def _update_run(self, run: Run) -> None:
         _update(self._writer, "runs", codec.run_row(run))
-
-    def _add_rejects(self, run: Run, batch: BatchId | None, chunks: Iterable[Sequence[Reject]], at: datetime) -> None:
-        """Insert rejects chunk by chunk, so that memory stays bounded."""
-        rejects = self._writer.table("rejects")
-        for chunk in chunks:
-            rejects.insert_all((reject_row(run, batch, item, at) for item in chunk), batch_size=_REJECTS_AT_ONCE)
 
 
 def _keep_attempt(db: Database, batch: Batch) -> None:

@@ -45,6 +45,7 @@ _DELETE_EVENTS = (
 #: Rows of runs, whose ids are a JSON array; in the order of references.
 _DELETE_OF_RUNS = (
     "DELETE FROM rejects WHERE run IN (SELECT value FROM json_each(?))",
+    "DELETE FROM reject_objects WHERE run IN (SELECT value FROM json_each(?))",
     "DELETE FROM batches WHERE run IN (SELECT value FROM json_each(?))",
     "DELETE FROM runs WHERE id IN (SELECT value FROM json_each(?))",
 )
@@ -92,7 +93,9 @@ class Pruning(ErasureWrites):
         while self.is_prunable(job, expired):
             with self._write("prune", job, epoch) as db:
                 if expired.rejects is not None:
-                    deleted += db.execute(_DELETE_REJECTS, [job, codec.to_iso(expired.rejects)]).rowcount
+                    before = codec.to_iso(expired.rejects)
+                    deleted += db.execute(_DELETE_REJECTS, [job, before]).rowcount
+                    deleted += self._delete_expired_objects(job, before)
                 self._reached("prune:rejects")
                 runs = self._old_runs(job, expired, RUNS_AT_ONCE)
                 if runs:
@@ -105,8 +108,11 @@ class Pruning(ErasureWrites):
 
     def is_prunable(self, job: str, expired: Expired) -> bool:
         """Return whether a job has expired rejects or runs."""
-        rejects = expired.rejects is not None and self._rows(_FIND_REJECTS, [job, codec.to_iso(expired.rejects)])
-        return bool(rejects or self._old_runs(job, expired, 1))
+        if expired.rejects is not None:
+            before = codec.to_iso(expired.rejects)
+            if self._rows(_FIND_REJECTS, [job, before]) or self._has_expired_objects(job, before):
+                return True
+        return bool(self._old_runs(job, expired, 1))
 
     def _old_runs(self, job: str, expired: Expired, limit: int) -> list[str]:
         """Return the ids of expired runs, oldest first."""

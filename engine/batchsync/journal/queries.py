@@ -5,28 +5,21 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, overload
 
-from batchsync.core.batch import BatchId, RunId
-from batchsync.core.row_outcome import DECLARED_OUTCOMES, PLAN_OUTCOMES
+from batchsync.core.row_outcome import PLAN_OUTCOMES
 from batchsync.core.state_age import Acceptance, may_be_followed
 from batchsync.errors import UsageError
 from batchsync.journal import codec
-from batchsync.journal.batch_times import BatchTimes
-from batchsync.journal.model import Approval, LeaseRow, RejectGroup, RejectRow
-from batchsync.ports import BaselineEntry, Reject, SegmentEntry
+from batchsync.journal.model import Approval, LeaseRow
+from batchsync.journal.rejects import RejectQueries
+from batchsync.ports import BaselineEntry, SegmentEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from batchsync.core.batch import Batch
     from batchsync.core.run import Run
-    from batchsync.journal.codec import Row
 
-#: Rejects, with the manual resolution of those of unknown outcome.
-REJECTS = (
-    "SELECT *, CASE WHEN rejects.kind = 'unknown' THEN (SELECT json_extract(events.payload, '$.delivered') FROM events "
-    "WHERE events.batch = rejects.batch AND events.kind = 'Resolved') END AS delivered FROM rejects"
-)
 #: Acceptances after which a batch was neither sent from this state nor delivered already.
 _FOUND_AFTER_ACCEPTANCE = (
     "SELECT lost, last_event, batches.job, batches.no <= last_batch AS prepared_before FROM acceptances, batches "
@@ -36,7 +29,7 @@ _FOUND_AFTER_ACCEPTANCE = (
 )
 
 
-class Queries(BatchTimes):
+class Queries(RejectQueries):
     """Read-only queries; the base of `Journal`."""
 
     def batch(self, batch: str) -> Batch | None:
@@ -161,67 +154,6 @@ class Queries(BatchTimes):
         """Return the serial of the job's next run."""
         return 1 + int(self._rows("SELECT coalesce(max(serial), 0) AS n FROM runs WHERE job = ?", [job])[0]["n"])
 
-    def rejects(self, job: str | None = None, run: str | None = None, kind: str | None = None) -> Iterator[RejectRow]:
-        """Return rejects in the order of their recording, read one by one from a single query.
-
-        Args:
-            job: Name of a job; None for all.
-            run: Id of a run; None for all.
-            kind: Kind of rejects, one of `LISTED_OUTCOMES`; None for all but `DECLARED_OUTCOMES`.
-
-        Returns:
-            An iterator over the rejects.
-        """
-        clause, values = _filter_clause(job=job, run=run, kind=kind)
-        return map(read_reject, self._stream(f"{REJECTS} {clause} ORDER BY no", values))
-
-    def rejects_count(self, job: str | None = None, run: str | None = None, kind: str | None = None) -> int:
-        """Return the number of rejects.
-
-        Args:
-            job: Name of a job; None for all.
-            run: Id of a run; None for all.
-            kind: Kind of rejects; None for all but `DECLARED_OUTCOMES`.
-        """
-        clause, values = _filter_clause(job=job, run=run, kind=kind)
-        return int(self._rows(f"SELECT count(*) AS n FROM rejects {clause}", values)[0]["n"])  # noqa: S608 - constant text
-
-    def reject_groups(
-        self, job: str | None = None, run: str | None = None, kind: str | None = None
-    ) -> tuple[RejectGroup, ...]:
-        """Return the number of rejects by kind, code and field, largest first.
-
-        Args:
-            job: Name of a job; None for all.
-            run: Id of a run; None for all.
-            kind: Kind of rejects; None for all but `DECLARED_OUTCOMES`.
-        """
-        clause, values = _filter_clause(job=job, run=run, kind=kind)
-        found = self._rows(
-            f"SELECT kind, code, field, count(*) AS count FROM rejects {clause} "  # noqa: S608 - constant text
-            "GROUP BY kind, code, field ORDER BY count DESC, kind, code, field",
-            values,
-        )
-        return tuple(
-            RejectGroup(kind=codec.read_outcome(row["kind"]), code=row["code"], field=row["field"], count=row["count"])
-            for row in found
-        )
-
-    def unknown_keys(self, batch: str) -> tuple[str, ...]:
-        """Return the keys of the rows of a batch whose outcome is unknown."""
-        found = self._rows("SELECT key FROM rejects WHERE batch = ? AND kind = 'unknown' ORDER BY no", [batch])
-        return tuple(str(row["key"]) for row in found)
-
-    def failed_keys(self, batch: str) -> frozenset[str]:
-        """Return the keys of rows of a delivered batch that were not accepted, or resolved as delivered."""
-        found = self._rows(f"{REJECTS} WHERE batch = ? AND delivered IS NOT 1", [batch])
-        return frozenset(str(row["key"]) for row in found)
-
-    def why(self, job: str, key: str) -> tuple[RejectRow, ...]:
-        """Return every reject of a key, oldest first. Accepted rows are in the row manifests, not here."""
-        found = self._rows(f"{REJECTS} WHERE job = ? AND key = ? ORDER BY no", [job, codec.lossless_text(key)])
-        return tuple(read_reject(row) for row in found)
-
     def jobs(self) -> tuple[str, ...]:
         """Return the names of all jobs that ever ran, sorted, including those no longer in jobs.yaml."""
         return tuple(str(row["job"]) for row in self._rows("SELECT DISTINCT job FROM runs ORDER BY job"))
@@ -273,6 +205,7 @@ class Queries(BatchTimes):
             if not outcome.traits.in_target:
                 where += f"AND coalesce(json_extract(counts, '$.{outcome.name_in_plan}'), 0) = 0 "
         where += "AND NOT EXISTS (SELECT 1 FROM rejects WHERE rejects.run = runs.id) "
+        where += "AND NOT EXISTS (SELECT 1 FROM reject_objects WHERE reject_objects.run = runs.id) "
         # Rejects may have been pruned.
         where += "AND NOT EXISTS (SELECT 1 FROM batches WHERE batches.run = runs.id "
         where += "AND json_extract(batches.counts, '$.accepted') <> batches.rows) "
@@ -366,34 +299,3 @@ class Queries(BatchTimes):
 
     def _runs(self, rest: str, values: list[object]) -> tuple[Run, ...]:
         return tuple(codec.read_run(row) for row in self._rows(f"SELECT * FROM runs {rest}", values))  # noqa: S608 - constant text
-
-
-def _filter_clause(**filters: str | None) -> tuple[str, list[object]]:
-    """Return the WHERE clause of the filters that are set, and their values; see `Queries.rejects` for `kind`."""
-    used = {name: value for name, value in filters.items() if value is not None}
-    conditions, values = [f"{name} = ?" for name in used], list(used.values())
-    if filters.get("kind") is None:
-        conditions.append(f"kind NOT IN ({', '.join('?' for _ in DECLARED_OUTCOMES)})")
-        values += [outcome.value for outcome in DECLARED_OUTCOMES]
-    return f"WHERE {' AND '.join(conditions)}", [*values]
-
-
-def read_reject(row: Row) -> RejectRow:
-    """Return the reject of a row of `REJECTS`."""
-    return RejectRow(
-        run=RunId(row["run"]),
-        batch=BatchId(row["batch"]) if row["batch"] is not None else None,
-        job=row["job"],
-        at=codec.from_iso(row["at"]),
-        reject=Reject(
-            kind=codec.read_outcome(row["kind"]),
-            key=row["key"],
-            reason=row["reason"],
-            code=row["code"],
-            field=row["field"],
-            line=row["line"],
-            row=row["row"],
-            retry=bool(row["retry"]),
-        ),
-        delivered=bool(row["delivered"]) if row["delivered"] is not None else None,
-    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from batchsync.core.row_outcome import DECLARED_OUTCOMES
-from batchsync.journal.queries import REJECTS, Queries, read_reject
+from batchsync.journal.queries import Queries
+from batchsync.journal.reject_filter import DECLARED, RejectFilter
+from batchsync.journal.rejects import read_reject
 
 if TYPE_CHECKING:
     from batchsync.journal.model import RejectRow
@@ -22,21 +24,15 @@ class RejectSearches(Queries):
             search: Which rejects; `after` is the number of the last one of the page before.
             limit: Maximum number of rejects.
         """
-        # The id of a run is enough, and with the job SQLite would read all rejects of the job.
-        exact = {
-            "job": None if search.run else search.job or None,
-            "run": search.run or None,
-            "kind": search.kind or None,
-        }
-        exact |= {"code": search.code, "field": search.field}
-        used = {name: value for name, value in exact.items() if value is not None}
-        conditions = ["no > ?", *(f"{name} = ?" for name in used)]
-        values: list[object] = [search.after, *used.values()]
-        if not search.kind:
-            conditions.append(f"kind NOT IN ({', '.join('?' for _ in DECLARED_OUTCOMES)})")
-            values += [outcome.value for outcome in DECLARED_OUTCOMES]
-        if search.key:
-            conditions.append("instr(key, ?) > 0")
-            values.append(search.key)
-        query = f"{REJECTS} WHERE {' AND '.join(conditions)} ORDER BY no LIMIT ?"
-        return [(int(row["no"]), read_reject(row)) for row in self._rows(query, [*values, limit])]
+        wanted = RejectFilter(
+            # The id of a run is enough, and with the job SQLite would read all rejects of the job.
+            job=None if search.run else search.job or None,
+            run=search.run or None,
+            kind=search.kind or None,
+            without=() if search.kind else DECLARED,
+            code=search.code,
+            field=search.field,
+            part_of_key=search.key,
+            after=search.after,
+        )
+        return [(int(row["no"]), read_reject(row)) for row in islice(self._found(wanted, limit), limit)]

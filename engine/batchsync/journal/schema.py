@@ -15,6 +15,7 @@ from batchsync.journal.codec import canonical, row_checksum
 from batchsync.journal.schema_alerts import add_alerts
 from batchsync.journal.schema_fifth import add_fifth
 from batchsync.journal.schema_fourth import add_fourth
+from batchsync.journal.schema_rejects import add_reject_objects
 from batchsync.journal.schema_usage import add_usage
 
 if TYPE_CHECKING:
@@ -294,6 +295,7 @@ MIGRATIONS: tuple[Callable[[_Connection], None], ...] = (
     lambda db: add_fifth(db.execute),
     lambda db: add_alerts(db.execute),
     lambda db: add_usage(db.execute),
+    lambda db: add_reject_objects(db.execute),
 )
 #: Version of the tables, kept in `PRAGMA user_version`.
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from batchsync.core.account_limits import DAY, MINUTE, RESERVED_FOR, Reservation, Use, free_at
 from batchsync.journal import codec
 from batchsync.journal.lock_files import is_held
-from batchsync.journal.reject_search import RejectSearches
+from batchsync.journal.reject_writes import RejectWrites
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,7 +32,7 @@ _IN_FLIGHT = (
 )
 
 
-class Usage(RejectSearches):
+class Usage(RejectWrites):
     """Reservations within the limits of accounts; a base of `Journal`."""
 
     def reserve_calls(self, account: str, limits: AccountLimits, now: datetime) -> Reservation:

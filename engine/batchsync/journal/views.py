@@ -48,8 +48,19 @@ VIEWS: dict[str, str] = {
     "v_rejects": """
         SELECT at, job, run, batch, kind AS outcome, key, code, field, reason, line, row FROM rejects""",
     "v_reject_groups": """
-        SELECT job, run, kind AS outcome, code, field, count(*) AS rows, min(reason) AS reason
-        FROM rejects GROUP BY job, run, kind, code, field""",
+        WITH groups AS (
+            SELECT job, run, kind, code, field, count(*) AS count, min(reason) AS reason
+            FROM rejects GROUP BY job, run, kind, code, field
+            UNION ALL
+            SELECT job, run, kind, code, field, count, reason
+            FROM reject_object_groups JOIN reject_objects ON reject_objects.no = object
+        )
+        SELECT job, run, kind AS outcome, code, field, sum(count) AS rows, min(reason) AS reason
+        FROM groups GROUP BY job, run, kind, code, field""",
+    "v_reject_files": """
+        SELECT at, job, run, batch, 'rejects/' || job || '/' || file AS file,
+            (SELECT sum(count) FROM reject_object_groups WHERE object = reject_objects.no) AS rows
+        FROM reject_objects""",
     "v_jobs": """
         SELECT newest.job AS job, count(*) AS runs, max(runs.created_at) AS last_began_at,
             max(runs.settled_at) AS last_settled_at,

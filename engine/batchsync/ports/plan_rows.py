@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from batchsync.core.forecast import EncodedSample
     from batchsync.core.job import Job
     from batchsync.core.plan import Plan
     from batchsync.core.vendor_rules import VendorRules
@@ -62,6 +63,16 @@ class PlanRows(Protocol):
 
         Returns:
             The files of the plan, and those that the source was read from.
+        """
+        ...
+
+    def encode_sample(self, job: Job, rules: VendorRules, comparison: Comparison) -> EncodedSample:
+        """Return the size of the first records that a comparison sends, encoded and compressed; none is written.
+
+        Args:
+            job: The job of the comparison, with its source as compared.
+            rules: Rules of the job's vendor.
+            comparison: The comparison.
         """
         ...
 

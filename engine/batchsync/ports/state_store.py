@@ -133,8 +133,12 @@ class StateStore(Protocol):
         """Return the batches of a job that were delivered at a time or later."""
         ...
 
-    def mentions(self, jobs: Collection[str], keys: Collection[str]) -> bool:
-        """Return whether a reject of some jobs has one of these keys."""
+    def mentioned(self, jobs: Iterable[str], keys: Collection[str]) -> Collection[str]:
+        """Return those of some keys that a reject of some jobs has."""
+        ...
+
+    def reject_files(self, job: str) -> Sequence[str]:
+        """Return the names of the objects with rejects of a job."""
         ...
 
     def pending_erasures(self, job: str) -> Sequence[tuple[Batch, tuple[str, ...]]]:

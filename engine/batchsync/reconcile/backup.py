@@ -27,7 +27,7 @@ from batchsync.core.backup import (
     to_prune,
 )
 from batchsync.errors import BatchsyncError, UnavailableError
-from batchsync.reconcile.sweep import files_in_use, segments_in_use
+from batchsync.reconcile.sweep import files_in_use, rejects_in_use, segments_in_use
 from batchsync.util.files import fsync_and_rename, make_private, sha256_of_file, translate_os_errors
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _contents(
     yield JOURNAL, _content(journal)
     keys = set[str]()
     for job in {*store.jobs(), *store.baseline_jobs()}:
-        keys |= files_in_use(job, store) | segments_in_use(job, store)
+        keys |= files_in_use(job, store) | segments_in_use(job, store) | rejects_in_use(job, store)
     keys |= {key for key in (_FORGET_KEY, ENVIRONMENT) if source.objects.head(key) is not None}
     for key in sorted(keys):
         with source.objects.get(key) as path:

@@ -231,7 +231,7 @@ def known_keys(request: ForgetRequest, services: Services) -> set[str]:
             found |= services.data.known(entry, request.keys).keys()
         for batch in store.open_batches(name):
             found |= set(services.data.keys_in(batch, among=request.keys))
-    found |= {key for key in request.keys if key not in found and store.mentions(request.names, [key])}
+    found |= set(store.mentioned(request.names, [key for key in request.keys if key not in found]))
     if store.tombstones(request.names):
         secret = read_secret(services)
         hashes = store.tombstones(request.names)

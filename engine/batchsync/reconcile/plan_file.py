@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from batchsync.core.forecast import Forecast
     from batchsync.core.job import Source
     from batchsync.ports import PlanRows
     from batchsync.reconcile.plan import JobPlan
@@ -44,10 +45,17 @@ class Pinned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a plan file says of a job besides its plan: open batches, and whether it was edited since its last run."""
+    """What a plan file says of a job besides its plan.
+
+    Attributes:
+        in_flight: Number of open batches.
+        edited: Whether the job was edited since its last run.
+        expected: What sending is expected to cost; None if nothing is sent.
+    """
 
     in_flight: int
     edited: bool
+    expected: Forecast | None = None
 
 
 def pin(job_plan: JobPlan, facts: Facts, services: Services) -> Pinned:
@@ -83,6 +91,7 @@ def pin(job_plan: JobPlan, facts: Facts, services: Services) -> Pinned:
         personal=job.source.personal,
         source=_source(job.source, rows.source_files),
         partial=(part.column, part.start) if part is not None else None,
+        expected=facts.expected,
     )
     return Pinned(plan=plan, parts=rows.parts)
 

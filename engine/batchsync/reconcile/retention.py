@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from batchsync.core.retention import cutoff
 from batchsync.errors import LockedError
 from batchsync.ports import Expired
+from batchsync.reconcile.sweep import sweep_rejects
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -21,7 +22,10 @@ def prune(job: str, services: Services) -> int:
     Returns:
         The number of runs and rejects deleted.
     """
-    return services.store.prune(job, expired(services))
+    deleted = services.store.prune(job, expired(services))
+    if deleted:
+        sweep_rejects(job, services)
+    return deleted
 
 
 def prune_others(services: Services, held: Collection[str] = ()) -> int:

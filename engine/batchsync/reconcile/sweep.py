@@ -25,6 +25,7 @@ def sweep(job: str, services: Services) -> None:
     segments = segments_in_use(job, services.store)
     _delete_others(services.objects, naming.staging_prefix(job), files)
     _delete_others(services.objects, naming.baseline_prefix(job), segments)
+    sweep_rejects(job, services)
     paths = services.paths
     shutil.rmtree(paths.work(job), ignore_errors=True)
     open_ids = {str(batch.id) for batch in batches}
@@ -32,6 +33,16 @@ def sweep(job: str, services: Services) -> None:
         for folder in paths.collected_of(job).iterdir():
             if folder.name not in open_ids:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep_rejects(job: str, services: Services) -> None:
+    """Remove the objects with rejects of a job that the journal does not name. The caller holds the job's lease."""
+    _delete_others(services.objects, naming.rejects_prefix(job), rejects_in_use(job, services.store))
+
+
+def rejects_in_use(job: str, store: StateStore) -> set[str]:
+    """Return the keys of the objects with rejects of a job."""
+    return {naming.reject_object_key(job, name) for name in store.reject_files(job)}
 
 
 def files_in_use(job: str, store: StateStore) -> set[str]:

@@ -44,6 +44,7 @@ class JobState:
         baseline_bytes: Size of their files.
         batch_bytes: Size of its batch files and row manifests.
         rejects: Number of its rejects.
+        reject_bytes: Size of the files of rejects beyond the first ones of a run.
         last_run: When its newest run began; None if it never ran.
     """
 
@@ -55,12 +56,13 @@ class JobState:
     baseline_bytes: int
     batch_bytes: int
     rejects: int
+    reject_bytes: int
     last_run: datetime | None
 
     @property
     def bytes(self) -> int:
         """Size of all files of the job."""
-        return self.baseline_bytes + self.batch_bytes
+        return self.baseline_bytes + self.batch_bytes + self.reject_bytes
 
     @property
     def entries(self) -> int:
@@ -78,6 +80,7 @@ class JobState:
             "baseline_bytes": self.baseline_bytes,
             "batch_bytes": self.batch_bytes,
             "rejects": self.rejects,
+            "reject_bytes": self.reject_bytes,
             "last_run": iso(self.last_run),
         }
 
@@ -102,7 +105,8 @@ class JobState:
             yield "no baseline: no target is known to hold anything"
         yield f"open batches: {', '.join(self.open_batches) or 'none'}"
         yield f"rejects: {self.rejects:,}"
-        yield f"files: {size(self.baseline_bytes)} of baselines, {size(self.batch_bytes)} of batches"
+        rejects = f", {size(self.reject_bytes)} of rejects" if self.reject_bytes else ""
+        yield f"files: {size(self.baseline_bytes)} of baselines, {size(self.batch_bytes)} of batches{rejects}"
         yield f"last run: {moment(self.last_run) if self.last_run else 'never'}"
 
 

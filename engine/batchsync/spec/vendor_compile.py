@@ -115,6 +115,7 @@ def _policy(model: VendorModel) -> Policy:
         retry_for=parse_duration(policy.retry_for) if policy.retry_for is not None else None,
         backoff_max=parse_duration(policy.backoff_max),
         foreign_answers_max=policy.foreign_answers_max,
+        processing_time=parse_duration(policy.processing_time) if policy.processing_time is not None else None,
         in_flight_max=policy.in_flight_max,
     )
 

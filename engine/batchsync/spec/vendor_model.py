@@ -179,6 +179,7 @@ class PolicyModel(Documented):
     retry_for: Duration | None = None
     backoff_max: Duration = "5m"
     foreign_answers_max: Count = 24
+    processing_time: Duration | None = None
     in_flight_max: Count
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from batchsync.journal import Journal
+from batchsync.storage.local_folder import LocalFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,7 @@ class JournalReader:
     def _journal(self) -> Journal:
         journal: Journal | None = getattr(self._own, "journal", None)
         if journal is None:
-            journal = self._own.journal = Journal.open(self._folder, read_only=True)
+            journal = self._own.journal = Journal.open(self._folder, read_only=True, objects=LocalFolder(self._folder))
         return journal
 
     def _close_own(self, together: threading.Barrier) -> None:
