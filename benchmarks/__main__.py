@@ -17,6 +17,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from batchsync.core.deployment import Resources
+from batchsync.settings import library_settings
 from benchmarks import plots, report
 from benchmarks.measurements import FOLDER, GROUPS, ROOT, Measurement, Options, all_measurements
 from benchmarks.processes import run
@@ -26,6 +28,7 @@ _BASELINES = ("naive", "dlt", "floor parquet", "floor csv", "batchsync parquet")
 
 def main() -> None:
     """Run the measurements that the command line selects, and write the report."""
+    os.environ.update(library_settings(Resources()))
     arguments = _arguments()
     options = _options(arguments)
     known = all_measurements(options)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import polars_hash as plh
 
+from batchsync.data.frame.joined_text import joined_text
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -54,8 +56,8 @@ def partition_end(partition: int, partitions: int) -> int:
 
 def digest_of_text(parts: list[pl.Expr]) -> pl.Expr:
     """Return the hash of joined texts without nulls (xxh3, bytes[16]); stored in segments, so it must never change."""
-    text = plh.concat_str(parts, ignore_nulls=True)
-    hashed: pl.Expr = text.nchash.xxh3_128(return_binary=True, byte_order="big")
+    text = joined_text(parts)
+    hashed: pl.Expr = plh.concat_str([text]).nchash.xxh3_128(return_binary=True, byte_order="big")
     return hashed
 
 

@@ -14,6 +14,7 @@ import polars as pl
 from batchsync.core.record_schema import Severity
 from batchsync.data.frame import columns
 from batchsync.data.frame import columns as names
+from batchsync.data.frame.joined_text import joined_text
 from batchsync.data.mapping.coerce import is_raw
 from batchsync.data.mapping.escape import escaped
 from batchsync.data.mapping.shapes import (
@@ -172,7 +173,9 @@ def _concat(parts: list[str | pl.Expr], *, ignore_nulls: bool) -> pl.Expr:
         elif part != "" if isinstance(part, str) else True:
             merged.append(part)
     exprs = [pl.lit(item) if isinstance(item, str) else item for item in merged]
-    return pl.concat_str(exprs, ignore_nulls=ignore_nulls) if exprs else pl.lit("")
+    if not exprs:
+        return pl.lit("")
+    return joined_text(exprs) if ignore_nulls else pl.concat_str(exprs)
 
 
 def items_text(frame: pl.DataFrame, item: Shape) -> pl.Series:

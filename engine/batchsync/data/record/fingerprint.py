@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -55,9 +56,9 @@ def fingerprints(compiled: CompiledJob, mapped: MappedRecords) -> pl.Series:
     Returns:
         `FINGERPRINT: bytes[21]`, in the order of `mapped.heads`.
     """
-    outer = {_tag("target", compiled.job.target_hash, ""): pl.lit("")}
+    outer: dict[str, pl.Expr | str] = {_tag("target", compiled.job.target_hash, ""): ""}
     ordered = [repeat for repeat in compiled.record.repeats if repeat.order]
-    inner: dict[int | None, dict[str, pl.Expr]] = {None: {}} | {repeat.index: {} for repeat in ordered}
+    inner: dict[int | None, dict[str, pl.Expr | str]] = {None: {}} | {repeat.index: {} for repeat in ordered}
     for repeat, tag, value in _values(compiled.record.root, None):
         (outer if repeat is None else inner.get(repeat, inner[None]))[tag] = value
     heads = mapped.heads
@@ -76,7 +77,7 @@ def fingerprints(compiled: CompiledJob, mapped: MappedRecords) -> pl.Series:
     return heads.with_columns(whole.alias(names.FINGERPRINT))[names.FINGERPRINT]
 
 
-def _items(values: dict[str, pl.Expr], rows: pl.DataFrame, order: list[pl.Expr], name: str) -> pl.DataFrame:
+def _items(values: dict[str, pl.Expr | str], rows: pl.DataFrame, order: list[pl.Expr], name: str) -> pl.DataFrame:
     """Return the hashes of the items of each record as one text.
 
     Args:
@@ -95,17 +96,23 @@ def _items(values: dict[str, pl.Expr], rows: pl.DataFrame, order: list[pl.Expr],
     return rows.select(names.HEAD, item, *order).group_by(names.HEAD).agg(hashes.str.join(""))
 
 
-def _content(values: dict[str, pl.Expr], frame: pl.DataFrame) -> list[pl.Expr]:
-    """Return tags and values in the order of the tags; both are null where a value is."""
+def _content(values: dict[str, pl.Expr | str], frame: pl.DataFrame) -> list[pl.Expr]:
+    """Return tags and values in the order of the tags; both are null where a value is. Constants are merged."""
     parts: list[pl.Expr] = [pl.lit("")]
-    for tag in sorted(values):
-        value = values[tag]
-        may_be_null = any(frame[name].null_count() for name in value.meta.root_names())
-        parts += [pl.when(value.is_not_null()).then(pl.lit(tag)) if may_be_null else pl.lit(tag), value]
-    return parts
+    constant = ""
+    for tag, value in sorted(values.items(), key=itemgetter(0)):
+        if isinstance(value, str):
+            constant += tag + value
+            continue
+        if any(frame[name].null_count() for name in value.meta.root_names()):
+            parts += [pl.lit(constant), pl.when(value.is_not_null()).then(pl.lit(tag)), value]
+        else:
+            parts += [pl.lit(constant + tag), value]
+        constant = ""
+    return [*parts, pl.lit(constant)]
 
 
-def _values(shape: Shape, repeat: int | None) -> Iterator[tuple[int | None, str, pl.Expr]]:
+def _values(shape: Shape, repeat: int | None) -> Iterator[tuple[int | None, str, pl.Expr | str]]:
     """Yield the values of a record: index of the `each:` list, tag, and text, null for no value."""
     match shape:
         case Value(leaf):
@@ -121,7 +128,7 @@ def _values(shape: Shape, repeat: int | None) -> Iterator[tuple[int | None, str,
         case Constant():
             value = json.loads(shape.json)
             if value is not None:
-                yield repeat, _tag("member", shape.path, _kind_of_constant(value, shape.rule)), pl.lit(_text(value))
+                yield repeat, _tag("member", shape.path, _kind_of_constant(value, shape.rule)), _text(value)
         case Members():
             for _, item in shape.pairs:
                 yield from _values(item, repeat)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from batchsync.data.row.byte_scan import count_byte
 from batchsync.data.row.line_limit import LINE_MAX
 from batchsync.data.row.text_reader import CHUNK_BYTES, TextFile, iter_text
 
@@ -39,7 +40,7 @@ def passes(path: Path, delimiter: str, fields: int) -> bool:
     for chunk in iter_text(TextFile(path=path, encoding="utf-8")):
         _scan_carriage_returns(state, chunk)
         _scan_quotes(state, chunk, allowed)
-        _count_fields(state, chunk, delimiter.encode())
+        _count_fields(state, chunk, ord(delimiter))
         if state.since_newline > LINE_MAX:
             return False
     lines = state.newlines + (1 if state.ends_open else 0)
@@ -153,14 +154,14 @@ def _scan_quotes(state: _ScanState, chunk: bytes, allowed: np.ndarray[tuple[int]
     state.last_byte = int(text[-1])
 
 
-def _count_fields(state: _ScanState, chunk: bytes, delimiter: bytes) -> None:
+def _count_fields(state: _ScanState, chunk: bytes, delimiter: int) -> None:
     """Count quotes, delimiters and line feeds; every second segment between quotation marks is unquoted."""
     segments = chunk.split(b'"')
     unquoted = segments[state.quotes % 2 :: 2]
     text = b"".join(unquoted) if len(segments) > 1 else (unquoted[0] if unquoted else b"")
-    newlines = text.count(b"\n")
+    newlines = count_byte(text, _LF)
     state.newlines += newlines
-    state.delimiters += text.count(delimiter)
+    state.delimiters += count_byte(text, delimiter)
     state.quotes += len(segments) - 1
     state.since_newline = len(chunk) - 1 - chunk.rfind(b"\n") if newlines else state.since_newline + len(chunk)
     state.ends_open = not chunk.endswith(b"\n")

@@ -16,6 +16,7 @@ from queue import Empty, Full, Queue
 from threading import Event
 from typing import TYPE_CHECKING, ClassVar
 
+from batchsync.data.row.byte_scan import Utf8Validator, count_byte
 from batchsync.data.row.compressed import compression_of, iter_plain
 from batchsync.data.row.content_kind import HEAD_BYTES, foreign_content
 from batchsync.data.row.line_limit import iter_bounded, require_short_lines
@@ -41,6 +42,7 @@ _SAMPLE_BYTES = 1 << 18
 _QUEUE_MAX = 1
 #: Seconds between two checks whether the consumer has stopped.
 _PAUSE = 0.2
+_LF = ord("\n")
 
 # The default chunk size of polars takes half a gigabyte of memory.
 os.environ.setdefault("POLARS_CSV_CHUNK_SIZE", str(4 << 20))
@@ -102,13 +104,17 @@ def iter_text(file: TextFile) -> Generator[bytes, None, None]:
     line = 1
     codec = codec_name(file.encoding)
     is_utf8 = codec == "utf-8"
+    validator = Utf8Validator()
     decoder = codecs.getincrementaldecoder("utf-8" if is_utf8 else file.encoding)(errors="strict")
     is_first = True
     for chunk in _iter_bytes(file, CHUNK_BYTES):
-        data = chunk.removeprefix(codecs.BOM_UTF8) if is_first and is_utf8 else chunk
+        data = encoded = chunk.removeprefix(codecs.BOM_UTF8) if is_first and is_utf8 else chunk
         try:
-            text = decoder.decode(data, final=not chunk)
-            encoded = data if is_utf8 else text.removeprefix("\ufeff" if is_first else "").encode()
+            if is_utf8:
+                validator.check(data, final=not chunk)
+            else:
+                text = decoder.decode(data, final=not chunk)
+                encoded = text.removeprefix("\ufeff" if is_first else "").encode()
         except UnicodeError as error:
             before = bytes(error.object[: error.start]) if isinstance(error, UnicodeDecodeError) else b""
             invalid = _encoding_error(file, line + before.count(b"\n"))
@@ -117,7 +123,7 @@ def iter_text(file: TextFile) -> Generator[bytes, None, None]:
             invalid = _control_error(file, line + data[: found.start()].count(b"\n"), data)
             raise invalid
         is_first = False
-        line += encoded.count(b"\n")
+        line += count_byte(encoded, _LF)
         if encoded:
             yield encoded
 
