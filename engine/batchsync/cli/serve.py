@@ -168,6 +168,7 @@ def serve(
         services = app.services(names)
         reloader()
         monitoring.ready(lambda: tuple(context.job for context in reloader.contexts))
+        alerts.loaded()
         alerts.begin(app, served=names if jobs or exclude else None, once=once)
 
         def on_outcome(outcome: JobOutcome) -> None:

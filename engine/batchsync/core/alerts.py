@@ -164,6 +164,7 @@ def _verdicts(
         Cause.ATTENTION: _Verdict(facts.attention > 0, f"batches that need attention: {facts.attention}"),
         Cause.TICK: _Verdict(overdue if facts.ticks_known else None, tick),
         Cause.BATCH: _batch(facts),
+        Cause.ORIGIN: _origin(facts, now, late_after),
         Cause.REFUSED: _refused(facts),
     }
 
@@ -183,6 +184,14 @@ def _batch(facts: Facts) -> _Verdict:
         return _Verdict(holds=False)
     usual = _minutes(timedelta(seconds=median([item.total_seconds() for item in facts.took[:HISTORY]])))
     return _Verdict(holds=True, reason=f"a batch is with the vendor since {_minutes(facts.age)}, usual are {usual}")
+
+
+def _origin(facts: Facts, now: datetime, late_after: timedelta) -> _Verdict:
+    """Return whether new revisions of the jobs file cannot be noticed; short outages of a network are no alert."""
+    if facts.unasked is None:
+        return _Verdict(holds=False if facts.asked else None)
+    reason = f"the branch or folder that serve follows cannot be asked since {facts.unasked:%Y-%m-%d %H:%M}Z"
+    return _Verdict(holds=now - facts.unasked > late_after or None, reason=reason)
 
 
 def _refused(facts: Facts) -> _Verdict:
@@ -210,7 +219,7 @@ def _minutes(length: timedelta) -> str:
 def _command(condition: AlertCondition, job: str) -> str:
     """Return the command that shows more about a condition."""
     if not job:
-        return "batchsync validate"
+        return "batchsync status" if condition is AlertCondition.LATE else "batchsync validate"
     if condition is AlertCondition.AWAITING_APPROVAL:
         return f"batchsync plan {job}"
     return f"batchsync rejects {job}" if condition is AlertCondition.REJECTS else f"batchsync status {job}"
