@@ -79,9 +79,7 @@ class Alerting:
         self._session = session
         self._observer = AlertObserver()
 
-    def begin(
-        self, app: App, *, served: Collection[str] | None = (), once: bool = True, pings: bool = True
-    ) -> None:
+    def begin(self, app: App, *, served: Collection[str] | None = (), once: bool = True, pings: bool = True) -> None:
         """Begin to evaluate and deliver, if jobs.yaml says where to.
 
         Args:

@@ -12,7 +12,7 @@ from batchsync.cli.alerting import Alerting
 from batchsync.cli.command import command
 from batchsync.cli.exits import print_failure, print_problems
 from batchsync.cli.follow import FollowOptions, follow_options, followed
-from batchsync.cli.monitoring import DEFAULT_ADDRESS, metrics_file, monitored_serve
+from batchsync.cli.monitoring import DEFAULT_ADDRESS, metrics_file, monitored_serve, stalled_after
 from batchsync.cli.outcomes import job_report
 from batchsync.cli.page import PageOptions, page_loop, page_options
 from batchsync.cli.progress import running_app
@@ -30,7 +30,7 @@ from batchsync.schedule import due_run, next_begins, next_wake, quiet_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from pathlib import Path
 
     from batchsync.app import App
@@ -46,7 +46,9 @@ if TYPE_CHECKING:
 
 
 class _Options(PageOptions, FollowOptions):
-    """Values of the options of the page, and of what is followed."""
+    """Values of the options of the page, of what is followed, and when work counts as stalled."""
+
+    stalled_after: timedelta
 
 
 #: Formats in which each outcome is a line of JSON.
@@ -82,6 +84,7 @@ class CronTicks:
     help=f"Serve /metrics, /healthz and /readyz (default: {DEFAULT_ADDRESS}).",
 )
 @metrics_file
+@stalled_after
 @follow_options
 @page_options
 def serve(
@@ -145,7 +148,14 @@ def serve(
         *([loop.live] if loop is not None else []),
     ]
     with (
-        monitored_serve(session, opened, address=metrics_at, file=metrics_file, page=loop is not None) as monitoring,
+        monitored_serve(
+            session,
+            opened,
+            address=metrics_at,
+            file=metrics_file,
+            page=loop is not None,
+            stalled_after=options["stalled_after"],
+        ) as monitoring,
         running_app(
             session,
             using=revisions.app if revisions is not None else None,
@@ -167,6 +177,7 @@ def serve(
         reloader = JobsReloader(app, choose, listener, app.interrupts.wait, revisions)
         services = app.services(names)
         reloader()
+        app.on_transfer = monitoring.health.transfer
         monitoring.ready(lambda: tuple(context.job for context in reloader.contexts))
         alerts.loaded()
         alerts.begin(app, served=names if jobs or exclude else None, once=once)

@@ -116,7 +116,7 @@ def evaluate(before: Mapping[Cause, Active], facts: Facts, now: datetime, late_a
             after[cause] = known or Active(now, seen)
             if cause is Cause.ERROR and verdict.holds and seen > after[cause].seen:
                 after[cause] = replace(after[cause], seen=seen)
-    began, ended = _conditions(before), _conditions(after)
+    began, ended = conditions(before), conditions(after)
     alerts = [
         Alert(
             job=facts.job,
@@ -138,7 +138,7 @@ def evaluate(before: Mapping[Cause, Active], facts: Facts, now: datetime, late_a
     return Evaluation(after, tuple(alerts))
 
 
-def _conditions(states: Mapping[Cause, Active]) -> dict[AlertCondition, datetime]:
+def conditions(states: Mapping[Cause, Active]) -> dict[AlertCondition, datetime]:
     """Return the conditions of some causes, each since its first cause."""
     found: dict[AlertCondition, datetime] = {}
     for cause, active in states.items():
