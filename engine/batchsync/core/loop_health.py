@@ -7,7 +7,7 @@ from datetime import timedelta
 
 #: How much later than planned a wait may end: the machine may be busy, and a changed jobs file is read first.
 WAIT_MARGIN = timedelta(minutes=2)
-#: How long work may take without a sign of life, unless `serve` is told otherwise.
+#: How long work may take without a sign of life, unless `serve --stalled-after` says otherwise.
 WORK_MARGIN = timedelta(hours=1)
 
 
