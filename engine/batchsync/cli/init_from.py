@@ -175,9 +175,9 @@ def _report(paths: Sequence[Path], proposal: Proposal, schema: RecordSchema, ope
     )
     sentences += [f"{item.name}: {item.note}" for item in missing]
     if proposal.unused:
-        sentences.append(f"not used: {', '.join(proposal.unused)}")
+        sentences.append(f"not used: {', '.join(name.strip() or '(no name)' for name in proposal.unused)}")
     if open_problems:
-        sentences.append(f"note: {pluralize(open_problems, 'problem')} left: the tests have no results yet")
+        sentences.append(f"note: {pluralize(open_problems, 'problem')} left, before which the tests have no results")
     step = "`batchsync validate`" if open_problems else "`batchsync test`"
     return Message(
         sentences=tuple(sentences),
