@@ -84,10 +84,13 @@ class Alerting:
 
         Args:
             app: The open application, with its services.
-            served: Names of the jobs whose schedules this process runs; None for all.
+            served: Names of the jobs whose schedules this process runs; None for all. None are served by commands that
+                do not follow the jobs file.
             once: Whether the command ends by itself, so that its begin and end are pinged.
             pings: Whether the command is one that the dead-man check waits for.
         """
+        if served is None or served:
+            self._observer.loaded()
         settings = app.deployment.alerts
         if not (settings.channels or (settings.ping and pings)):
             return
@@ -105,10 +108,6 @@ class Alerting:
         )
         worker = AlertWorker(self._observer, origin)
         self._observer.start(lambda: _watch(app.deployment, chosen.env or "", pings=pings), worker.run)
-
-    def loaded(self) -> None:
-        """Note that `serve` has loaded its jobs."""
-        self._observer.loaded()
 
     def observe(self, event: RunEvent, at: datetime) -> None:
         """Note what an event says; while nothing is due, print what could not be delivered.

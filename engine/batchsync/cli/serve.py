@@ -53,6 +53,8 @@ class _Options(PageOptions, FollowOptions):
 
 #: Formats in which each outcome is a line of JSON.
 _LINES = ("json", "ndjson")
+#: Number of jobs that are named when serving begins.
+_NAMED = 5
 
 
 class CronTicks:
@@ -179,7 +181,8 @@ def serve(
         reloader()
         app.on_transfer = monitoring.health.transfer
         monitoring.ready(lambda: tuple(context.job for context in reloader.contexts))
-        alerts.loaded()
+        if not once:
+            session.print_notice(_serving(reloader.contexts, revisions, services.clock.now()))
         alerts.begin(app, served=names if jobs or exclude else None, once=once)
 
         def on_outcome(outcome: JobOutcome) -> None:
@@ -276,16 +279,33 @@ def _budget(contexts: Sequence[SelectedJob], job: str) -> Budget:
     return next(context.job.budget for context in contexts if job in context.job.all_names)
 
 
+def _serving(contexts: Sequence[SelectedJob], revisions: Revisions | None, now: datetime) -> str:
+    """Return the message with which serving begins: the jobs, their revision, and the next tick."""
+    names = [escape_controls(context.job.name) for context in contexts if context.job.effective_schedule]
+    if not names:
+        return "serving no job, because none has a schedule any more"
+    shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    of = f" of revision {escape_controls(revisions.revision)}" if revisions is not None else ""
+    return f"serving {shown}{of}; {_next_tick(contexts, now)}"
+
+
 def _idle(contexts: Sequence[SelectedJob], now: datetime) -> str:
     """Return the message that nothing is due, with the next tick."""
+    return f"nothing is due; {_next_tick(contexts, now)}"
+
+
+def _next_tick(contexts: Sequence[SelectedJob], now: datetime) -> str:
+    """Return the next tick of all jobs, as the end of a sentence."""
     ticks = [
         (tick, context.job.name)
         for context in contexts
         if (schedule := context.job.effective_schedule)
         for tick in next_begins(schedule, context.job.name, now, 1)
     ]
+    if not ticks:
+        return "there is no next tick"
     tick, job = min(ticks)
-    return f"nothing is due; the next tick is {moment(tick)} ({escape_controls(job)})"
+    return f"the next tick is {moment(tick)} ({escape_controls(job)})"
 
 
 def _print(report: JobReport, session: Session) -> None:
