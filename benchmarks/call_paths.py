@@ -31,8 +31,9 @@ import batchsync
 from batchsync.app import App
 from batchsync.core.batch import Batch, BatchFile, BatchId, Phase, RunId, Verdict
 from batchsync.ports import BaselineEntry, CompareContext, Downloads, SegmentEntry
+from batchsync.reconcile.describe import describe
 from batchsync.reconcile.loop import WaitPolicy, drive_to_completion
-from batchsync.reconcile.plan import describe, prepare
+from batchsync.reconcile.plan import prepare
 from batchsync.settings import Settings
 from benchmarks.processes import run
 

@@ -45,12 +45,14 @@ class Accounts:
         environ: Environment variables that references name.
         untrusted: Whether jobs.yaml is a stranger's, whose references are not resolved.
         journal: Returns the journal in which calls are counted; None if the command has opened none.
+        on_transfer: Called at each read and write of a request to a vendor, from its thread.
     """
 
     settings: Settings
     environ: Mapping[str, str] = field(repr=False)
     untrusted: bool = False
     journal: Callable[[], Journal | None] = lambda: None
+    on_transfer: Callable[[], None] = lambda: None
 
     def names(self, connection: Connection, rules: VendorRules) -> list[str]:
         """Return what identifies the account of a connection: vendor, base URL, name of the account.
@@ -166,7 +168,7 @@ class Accounts:
         limits = with_overrides(rules.policy, connection).account
         reserve = partial(self._reserve_calls, self.key(connection, rules), limits) if limits.limits_calls else None
         if self.settings.mocks:
-            return Network(limits=limits, reserve_calls=reserve)
+            return Network(limits=limits, reserve_calls=reserve, on_transfer=self.on_transfer)
         memory = KnownLocations(self.settings.state_folder, self.names(connection, rules))
         proxy = resolve_proxy(connection, self.environ, read_secret)
         return Network(
@@ -175,6 +177,7 @@ class Accounts:
             storage_memory=memory,
             limits=limits,
             reserve_calls=reserve,
+            on_transfer=self.on_transfer,
         )
 
     def _reserve_calls(self, account: str, limits: AccountLimits, now: datetime) -> Reservation | None:

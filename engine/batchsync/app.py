@@ -71,7 +71,11 @@ class App:
         self._untrusted = untrusted
         self.interrupts = Interrupts()
         self.clock: Clock = SystemClock(self.interrupts.wait)
-        self._accounts = Accounts(settings, os.environ, untrusted=untrusted, journal=lambda: self._journal)
+        #: called at each read and write of a request to a vendor, from its thread
+        self.on_transfer: Callable[[], None] = lambda: None
+        self._accounts = Accounts(
+            settings, os.environ, untrusted=untrusted, journal=lambda: self._journal, on_transfer=self._transferred
+        )
         self.events: EventSink = Dispatcher((), now=self.clock.now, warn=lambda _: None)
         self.objects: ObjectStore = LocalFolder(settings.state_folder)
         self._resources = ExitStack()
@@ -97,6 +101,9 @@ class App:
         """Read another jobs file, and folder of further files, from now on; what was loaded stays until a reload."""
         self.settings = self.settings.model_copy(update={"file": file, "jobs": jobs_folder})
         self._accounts = replace(self._accounts, settings=self.settings)
+
+    def _transferred(self) -> None:
+        self.on_transfer()
 
     @property
     def deployment(self) -> Deployment:

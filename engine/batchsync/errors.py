@@ -241,6 +241,13 @@ class StalePlanError(BatchsyncError):
     name = "plan.stale"
 
 
+class AccountLimitError(BatchsyncError):
+    """A limit of the account leaves nothing for a job now. Nothing is wrong; the same command goes on later."""
+
+    exit_code = ExitCode.UNSETTLED
+    name = "run.account_limit"
+
+
 class VendorError(Exception):
     """A vendor call failed. Its three kinds are the subclasses below."""
 
@@ -260,6 +267,15 @@ class RetryableError(VendorError):
         """Store the time before which the vendor asked not to retry, if any."""
         super().__init__(reason)
         self.retry_at = retry_at
+
+
+class CallsUsedUpError(RetryableError):
+    """The calls of the account for a day are used up, so that the request was not sent. `retry_at` is always known."""
+
+    def __init__(self, retry_at: datetime) -> None:
+        """Store when a call may be made again."""
+        super().__init__("the calls of the account for a day are used up", retry_at=retry_at)
+        self.free_at = retry_at
 
 
 class NotReadyError(RetryableError):

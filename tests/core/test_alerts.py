@@ -114,6 +114,19 @@ def test_jobs_file_recovers_when_it_was_loaded() -> None:
     assert conditions(Facts(job="", recovers=True), states) == ["recovered"]
 
 
+def test_origin_is_late_when_it_cannot_be_asked_for_a_while() -> None:
+    since = NOW - 2 * LATE
+    assert conditions(Facts(job="", unasked=NOW - LATE)) == []
+    states = evaluate({}, Facts(job="", unasked=since), NOW, LATE).states
+    (alert,) = evaluate({}, Facts(job="", unasked=since), NOW, LATE).alerts
+    assert (alert.transition, alert.command) == ("late", "batchsync status")
+    assert alert.reason == "the branch or folder that serve follows cannot be asked since 2026-11-30 11:30Z"
+    # A process that does not follow it, and one that was started meanwhile and cannot ask it either.
+    assert conditions(Facts(job=""), states) == []
+    assert conditions(Facts(job="", unasked=NOW), states) == []
+    assert conditions(Facts(job="", asked=True), states) == ["recovered"]
+
+
 def test_tick_stays_late_for_a_process_that_knows_no_ticks() -> None:
     states = evaluate({}, Facts(job="a", tick=NOW - 2 * LATE, ticks_known=True), NOW, LATE).states
     assert conditions(Facts(job="a"), states) == []

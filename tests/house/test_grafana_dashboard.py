@@ -51,13 +51,14 @@ def test_every_metric_of_the_dashboard_exists_with_its_labels() -> None:
 def test_every_metric_has_a_panel_or_a_reason() -> None:
     shown = set(re.findall(r"batchsync_\w+?(?=_bucket|_count\b|\b)", " ".join(expressions())))
     without = {item.name for item in METRICS} - shown
-    # What panels of Grafana do not add to: identity, and the plain time beside ages that are shown.
+    # What panels of Grafana do not add to: identity, the plain time beside ages that are shown, and what alerts tell.
     assert without == {
         "batchsync_build_info",
         "batchsync_job_finished_timestamp_seconds",
         "batchsync_job_suspended",
         "batchsync_journal_readable",
         "batchsync_last_settlement_timestamp_seconds",
+        "batchsync_origin_reachable",
     }
 
 

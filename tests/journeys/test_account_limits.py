@@ -86,7 +86,23 @@ def test_limit_is_no_error_and_says_until_when_it_lasts(deployment: Deployment) 
     assert len(deployment.delivered(CDP)) == 29
 
 
-def test_limit_above_that_of_the_vendor_is_refused_with_its_place(deployment: Deployment) -> None:
+def test_job_without_calls_left_waits_for_the_next_day(deployment: Deployment) -> None:
+    """The first call of a job describes its target."""
+    limited(deployment, "{calls_per_day: 1000}")
+    deployment.run("sync", "guests")
+    used = len(calls(deployment))
+    deployment.edit("calls_per_day: 1000", f"calls_per_day: {used}")
+    deployment.run("sync", "people", "--no-wait", expect=5)
+    limit = f"limit of {used} calls a day"
+    assert f"the {limit} of the account is reached; it has calls again at 20" in deployment.shown()
+    assert "BS-R005" in deployment.shown()
+    assert f"people: waits for the {limit} until 20" in deployment.shown()
+    deployment.run("sync", "people", "--timeout", "30m", expect=5)
+    deployment.run("sync", "people")
+    assert most_in_window(calls(deployment), DAY.total_seconds()) == used
+
+
+def test_invalid_limit_is_refused_with_its_place(deployment: Deployment) -> None:
     limited(deployment, "{calls_per_minute: 0, rows: 5}")
 
     deployment.run("validate", expect=2)

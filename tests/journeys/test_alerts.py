@@ -14,6 +14,8 @@ from kit.deployment import CDP, JOBS
 from kit.smtp_server import SmtpServer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_httpserver import HTTPServer
 
     from kit.deployment import Deployment
@@ -106,9 +108,11 @@ def test_held_run_is_reported_until_it_is_approved(deployment: Deployment, recei
     (held,) = receiver.taken("/ops")
     assert (held["transition"], held["command"]) == ("awaiting_approval", "batchsync plan guests")
     assert held["reason"] == "run guests-2 exceeds a guard, and nothing of it was sent"
+    receiver.pings()
     deployment.run("approve", "guests", "--reason", "shrunk")
+    assert (receiver.transitions(), receiver.pings()) == ([("guests", "recovered")], [])
     deployment.run("sync")
-    assert receiver.transitions() == [("guests", "recovered")]
+    assert receiver.transitions() == []
 
 
 def test_job_names_its_channels_or_none(deployment: Deployment, receiver: Receiver) -> None:
@@ -128,6 +132,16 @@ def test_receiver_that_fails_changes_no_run_and_gets_the_alert_later(
     source = (deployment.folder / "guests.csv").rename(deployment.folder / "elsewhere.csv")
     deployment.run("sync", "guests", expect=3)
     assert "warning: alerts: ops: HTTP 503; what waits is sent by the next command, or by serve" in deployment.shown()
+    status = deployment.json("status")
+    assert [(item["job"], item["condition"]) for item in status["alerts"]] == [("guests", "failing")]
+    assert [(item["channel"], item["messages"], item["attempts"]) for item in status["channels"]] == [
+        ("night", 1, 1),
+        ("ops", 1, 1),
+    ]
+    shown = deployment.run("status", "guests")
+    assert "alert: guests is failing since 20" in shown
+    assert "`batchsync alerts test ops` says why" in shown
+    assert "alert" not in deployment.run("status", "vehicles", "-o", "ndjson")
     source.rename(deployment.folder / "guests.csv")
     deployment.run("sync", "guests")
     receiver.status = 200
@@ -136,6 +150,8 @@ def test_receiver_that_fails_changes_no_run_and_gets_the_alert_later(
     assert receiver.transitions() == [("guests", "failing"), ("guests", "recovered")]
     deployment.run("sync", "guests")
     assert receiver.transitions() == []
+    status = deployment.json("status")
+    assert (status["alerts"], status["channels"]) == ([], [])
 
 
 def test_missing_secret_of_a_channel_stops_nothing(
@@ -159,8 +175,11 @@ def test_attention_is_reported_without_words_of_the_vendor(deployment: Deploymen
     assert (alert["transition"], alert["reason"]) == ("needs_attention", "batches that need attention: 1")
     assert words not in json.dumps(alert)
     deployment.mocks.disarm()
-    deployment.run("resume", "guests")
+    (batch,) = deployment.json("status", expect=8)["open"]
+    deployment.run("resolve", batch["batch"], "--delivered", "--reason", "confirmed by the vendor")
     assert receiver.transitions() == [("guests", "recovered")]
+    deployment.run("sync", "guests")
+    assert receiver.transitions() == []
 
 
 def test_tick_that_did_not_begin_is_late_until_it_begins(deployment: Deployment, receiver: Receiver) -> None:
@@ -225,6 +244,37 @@ def test_alerts_test_reports_each_channel(
     deployment.run("alerts", "test", "opps", expect=2)
     assert 'unknown channel "opps"' in deployment.shown()
     assert "ops" in deployment.shown()
+
+
+def test_doctor_checks_channels_and_sends_nothing(
+    deployment: Deployment, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text("no certificate", encoding="utf-8")
+    deployment.edit(
+        '    away: {webhook: slack, url: "${AWAY_HOOK}"}\n',
+        "    mail: {email: [a@example.com], sender: b@example.com, host: localhost, ca_bundle: ca.pem}\n"
+        '    chat: {apprise: ["${CHAT}"]}\n'
+        '    signed: {webhook: json, url: "${OPS_HOOK}", secret: "${SIGN}"}\n',
+    )
+    monkeypatch.setenv("CHAT", "nothing://x")
+    monkeypatch.setenv("SIGN", "whsec_?")
+    monkeypatch.setenv("NIGHT_HOOK", "http://hooks.example.com/x")
+    monkeypatch.delenv("CHECK_URL")
+    found = deployment.json("doctor", expect=3)
+    alerts = {item["check"]: (item["ok"], item["found"]) for item in found["checks"] if "alerts/" in item["check"]}
+    assert alerts == {
+        "alerts/ops": (True, "complete; `batchsync alerts test ops` sends a message"),
+        "alerts/night": (False, "its URL is not https"),
+        "alerts/mail": (False, "its ca_bundle is no file of certificates"),
+        "alerts/chat": (False, "one of its URLs is none of apprise"),
+        "alerts/signed": (False, "its secret begins with whsec_, and the rest is not base64"),
+        "alerts/ping": (
+            True,
+            'credential "ping" of connection "alerts": CHECK_URL is not set, which runs against mocks do not need',
+        ),
+    }
+    assert receiver.received == []
 
 
 def test_alerts_test_without_alerts(deployment: Deployment) -> None:

@@ -138,6 +138,20 @@ def test_lookup_of_vehicles(folder: TestFolder) -> None:
     folder.run("test")
 
 
+def test_column_without_a_name_is_no_key(folder: TestFolder) -> None:
+    """Data frames are written with their index in a first column that has no name."""
+    rows = "".join(f"{n}, 1hgcm82633a{n // 2:06d},blue\n" for n in range(8))
+    (folder.path / "cars.csv").write_text(f",vin,color\n{rows}", encoding="utf-8")
+
+    found = proposed(folder, "cars.csv", vendor="motorweb-bdp")
+
+    assert (found["key"], found["problems"], found["unused"]) == ("vin", 0, ["color", ""])
+    text = folder.jobs.read_text(encoding="utf-8")
+    assert "its values repeat: name the columns that identify a row" in text
+    assert "# not used: color, (no name)\n" in text
+    folder.run("validate")
+
+
 @pytest.mark.parametrize(
     ("content", "options", "code", "message"),
     [

@@ -50,6 +50,19 @@ def test_only_the_plan_that_the_page_showed_is_approved(guests: Deployment) -> N
         stale = page.post("/approve", **old, **BY)
         assert (stale.status_code, "The page was out of date" in stale.text) == (409, True)
         new = {name: page.field("/runs/guests-3", "/approve", name) for name in ("job", "run", "plan")}
+        assert "Compare the source now" in page.get("/plan?job=guests").text
+        assert page.post("/plan", job="guests").status_code == 303
+        shown = page.get("/plan?job=guests").text
+        assert "This is the plan of run" in shown
+        assert "- K10" in shown
+        assert "18 more" in shown
+        assert "guest 10" not in shown
+        write_guests(guests, 1, 2, 30)
+        page.post("/plan", job="guests")
+        assert "has another plan" in page.get("/plan?job=guests").text
+        write_guests(guests, 1, 2)
+        assert page.post("/plan", job="orders").status_code == 422
+        assert page.get("/plan?job=orders").status_code == 404
         assert page.post("/approve", **new | {"plan": old["plan"]}, **BY).status_code == 409
         assert page.post("/approve", **new, **BY, send="yes").status_code == 303
         assert page.post("/approve", **new, **BY, send="yes").status_code == 409

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from batchsync.core.batch import Batch, Phase
 from batchsync.errors import UnavailableError
 from batchsync.journal import Journal
+from batchsync.reconcile.describe import describe
 from batchsync.reconcile.loop import WaitPolicy
-from batchsync.reconcile.plan import describe, prepare
+from batchsync.reconcile.plan import prepare
 from batchsync.reconcile.sync import resume
 from batchsync_mocks.clock import Clock
 from batchsync_mocks.control import MockContext

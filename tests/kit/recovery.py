@@ -27,7 +27,8 @@ from batchsync.core.events import Allocated, Collected, Delivered, IntentRecorde
 from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.ports import BaselineEntry, Downloads, Reject
 from batchsync.reconcile import collected
-from batchsync.reconcile.plan import describe, prepare
+from batchsync.reconcile.describe import describe
+from batchsync.reconcile.plan import prepare
 from batchsync.settings import Settings
 from batchsync_mocks.faults import Fault
 from kit.deployment import CDP, JOBS, Deployment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +19,7 @@ from batchsync.observers.alert_facts import Schedules
 from batchsync.observers.alert_worker import AlertWorker, Origin
 from batchsync.observers.alerts import AlertObserver
 from batchsync.observers.delivery import Secrets
-from batchsync.ports import JobFinished, JobsReloaded, JobsReloadFailed, Waiting
+from batchsync.ports import JobFinished, JobsReloaded, JobsReloadFailed, OriginChecked, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,6 +161,27 @@ def test_reload_of_the_jobs_file_is_noted_and_changes_what_is_watched(tmp_path: 
     observer.close(failed=False)
     found = steps.seen[-1]
     assert (found.file_failure, found.file_recovers, len(watched)) == (None, True, 2)
+
+
+def test_origin_is_unasked_since_the_first_failure_and_until_it_answers(tmp_path: Path, steps: Steps) -> None:
+    observer, _ = started(tmp_path)
+    for minutes in (0, 5):
+        failed = OriginChecked(origin="git", error={"message": f"reason {minutes}"})
+        observer.observe(failed, NOW + timedelta(minutes=minutes))
+    observer.loaded()
+    observer.close(failed=False)
+    found = steps.seen[-1]
+    assert (found.unasked, found.asked, found.file_recovers) == (NOW, False, True)
+    observer.observe(OriginChecked(origin="git", error=None), NOW)
+    _, seen, _ = observer.taken()
+    assert (seen.unasked, seen.asked) == (None, True)
+
+
+def test_start_of_serve_ends_what_an_earlier_one_could_not_load(tmp_path: Path, steps: Steps) -> None:
+    observer, _ = started(tmp_path)
+    observer.loaded()
+    observer.close(failed=False)
+    assert (steps.seen[-1].asked, steps.seen[-1].file_recovers) == (True, True)
 
 
 def test_observer_without_alerts_only_notes(tmp_path: Path) -> None:

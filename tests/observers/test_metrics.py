@@ -15,7 +15,7 @@ from batchsync.observers.durations import Durations, StageTimer
 from batchsync.observers.metric_definitions import BUCKETS, METRICS
 from batchsync.observers.metrics import MetricsObserver
 from batchsync.observers.metrics_memory import NAME, Remembered, updating
-from batchsync.ports import JobFinished, JobsReloadFailed, Progress, RunFinished, VendorCalled
+from batchsync.ports import JobFinished, JobsReloadFailed, OriginChecked, Progress, RunFinished, VendorCalled
 from batchsync_mocks.faults import Fault
 from kit.deployment import CDP
 
@@ -183,6 +183,7 @@ def test_labels_of_any_text_are_read_back(observer: MetricsObserver) -> None:
     )
     observer.observe(called, NOW)
     observer.observe(JobsReloadFailed(file="jobs.yaml", secrets=False, error={}), NOW)
+    observer.observe(OriginChecked(origin="/srv/jobs", error={}), NOW)
 
     found = samples(exposed(observer))
     labels = {"connection": name, "call": "poll", "answer": "ok"}
@@ -190,6 +191,7 @@ def test_labels_of_any_text_are_read_back(observer: MetricsObserver) -> None:
     assert value(found, "batchsync_vendor_call_duration_seconds_bucket", **labels, le="2.5") == 0
     assert value(found, "batchsync_vendor_call_duration_seconds_bucket", **labels, le="5.0") == 1
     assert value(found, "batchsync_jobs_file_valid") == 0
+    assert value(found, "batchsync_origin_reachable") == 0
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 2}', '{"version": 1, "totals": 3}', "\x00\xff"])

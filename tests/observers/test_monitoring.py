@@ -100,3 +100,20 @@ def test_health_follows_the_events_of_the_loop() -> None:
     health.beat()
     seconds[0] += WORK_MARGIN.total_seconds()
     assert health.is_healthy()
+    health.transfer()
+    seconds[0] += WORK_MARGIN.total_seconds()
+    assert health.is_healthy()
+    seconds[0] += 1
+    assert not health.is_healthy()
+
+
+def test_transfer_beside_a_wait_does_not_prolong_it() -> None:
+    seconds = [0.0]
+    health = LoopHealth(lambda: seconds[0], timedelta(minutes=30))
+    health.observe(Waiting(until=NOW + timedelta(minutes=5)), NOW)
+    health.transfer()
+    seconds[0] += (timedelta(minutes=5) + WAIT_MARGIN).total_seconds() + 1
+    assert not health.is_healthy()
+    health.beat()
+    seconds[0] += 1801
+    assert not health.is_healthy()

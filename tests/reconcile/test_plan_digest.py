@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from batchsync.core.plan import Plan
-from batchsync.reconcile.plan import describe, plan, prepare
+from batchsync.reconcile.describe import describe
+from batchsync.reconcile.plan import plan, prepare
 
 if TYPE_CHECKING:
     from harness import Harness

@@ -13,8 +13,9 @@ from batchsync.core.mapping import Expression, Object
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.data import PolarsEngine
 from batchsync.errors import ExitCode, SourceError, StateError, UnavailableError, UsageError
+from batchsync.reconcile.describe import DESCRIBE_ATTEMPTS, describe
 from batchsync.reconcile.loop import WaitPolicy
-from batchsync.reconcile.plan import DESCRIBE_ATTEMPTS, describe, prepare
+from batchsync.reconcile.plan import prepare
 from batchsync.reconcile.sync import resume, sync
 
 if TYPE_CHECKING:

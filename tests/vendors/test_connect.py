@@ -10,9 +10,9 @@ from vendor_kit import MOTORWEB, SITECORE, MockedClock
 
 import batchsync_mocks
 from batchsync.errors import PermanentError, RetryableError, UnavailableError, UsageError
-from batchsync.ports import Running
+from batchsync.ports import Network, Running
 from batchsync.spec.vendor_spec import load_vendor
-from batchsync.vendors.connect import connect
+from batchsync.vendors.connect import Connector, connect
 from batchsync_mocks import Fault
 
 if TYPE_CHECKING:
@@ -130,3 +130,18 @@ def test_missing_credential_is_named() -> None:
             clock=MockedClock(),
             user_agent="batchsync tests",
         )
+
+
+def test_reads_and_writes_of_requests_are_noted(mocks: batchsync_mocks.Running) -> None:
+    noted: list[None] = []
+    vendor = Connector(Network(on_transfer=lambda: noted.append(None)))(
+        load_vendor(SITECORE),
+        base_url=mocks.urls[SITECORE],
+        credentials=mocks.credentials(SITECORE),
+        ca_bundle=None,
+        clock=MockedClock(),
+        user_agent="batchsync tests",
+    )
+    assert noted == []
+    vendor.describe(TARGETS[SITECORE])
+    assert len(noted) > 1

@@ -62,6 +62,9 @@ class FakeLoop:
         assert mask.active
         raise UsageError(f"unknown key {key} in {job}")
 
+    def planned(self, job: str) -> None:
+        del job
+
     def submit(self, order: Order) -> Future[Reply]:
         self.orders.append(order)
         future: Future[Reply] = Future()

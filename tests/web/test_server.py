@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import socket
-import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +16,7 @@ from journal_samples import LATER, NOW, make_batch, make_run
 from batchsync.core.batch import Phase
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.errors import ExitCode, UnavailableError, UsageError
-from batchsync.ports import BatchChanged, JobFinished, JobsReloadFailed, Reject
+from batchsync.ports import BatchChanged, JobFinished, JobsReloaded, JobsReloadFailed, Reject
 from batchsync.reconcile.orders import Reply
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from batchsync.journal import Journal
     from conftest import Serve, Served
 
+RELOADED = JobsReloaded(file="jobs.yaml", secrets=False, jobs=(), removed=(), scheduled=True)
 WORD = "0123456789abcdef"
 ORDER = {"job": "guests", "run": "guests-1", "plan": "p", "name": "Ann", "reason": "reviewed"}
 
@@ -109,7 +110,9 @@ def test_name_of_the_proxy_counts_more_than_a_field(serve: Serve) -> None:
         assert served.loop.orders[0].name == "ann"
 
 
-@pytest.mark.parametrize("verb", ["approve", "resolve", "collect", "resume", "run", "values", "logout", "login"])
+@pytest.mark.parametrize(
+    "verb", ["approve", "resolve", "collect", "resume", "run", "plan", "values", "logout", "login"]
+)
 def test_form_of_another_site_changes_nothing(serve: Serve, verb: str) -> None:
     with serve() as served:
         assert post(served, f"/{verb}", ORDER, Origin="http://evil.example").status_code == 403
@@ -214,11 +217,23 @@ def test_changes_are_streamed_and_a_slow_reader_reloads(serve: Serve) -> None:
         assert _next_event(lines) == ("changed", {"at": "2026-11-22T02:00:00Z", "job": "guests", "run": "guests-1"})
         for _ in range(5_000):
             served.loop.live.observe(BatchChanged(batch=make_batch(run, phase=Phase.SUBMITTED)), LATER)
-        while _next_event(lines)[0] != "reload":
-            pass
-        time.sleep(2)  # events that are still queued are sent, so that they do not hide the next change
+        _read_all(served, lines)
         served.journal.start_run(run, [make_batch(run)], [])
         assert _next_event_of(lines, {}) == "changed"
+
+
+def _read_all(served: Served, lines: Iterator[bytes]) -> None:
+    """Read all events that were emitted: a last one is, and again whenever it may be among those that were dropped."""
+    last, emitted = "", 0
+    while True:
+        event, data = _next_event(lines)
+        if event == "reload":
+            emitted += 1
+            at = LATER + timedelta(hours=emitted)
+            last = f"{at:%Y-%m-%dT%H:%M:%SZ}"
+            served.loop.live.observe(RELOADED, at)
+        elif last and data == {"at": last}:
+            return
 
 
 def test_failures_of_jobs_and_of_the_jobs_file_are_shown(serve: Serve) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from batchsync import spec
 from batchsync.core.alert_channels import WebhookChannel, references_of
 from batchsync.core.connection import Connection
+from batchsync.errors import BatchsyncError
 from batchsync.journal import is_held, open_anchored
 from batchsync.observers.alert_engine import Means, Watch
 from batchsync.observers.alert_facts import Schedules, WatchedJob
@@ -76,16 +79,20 @@ class Alerting:
         self._session = session
         self._observer = AlertObserver()
 
-    def begin(self, app: App, *, served: Collection[str] | None = (), once: bool = True) -> None:
+    def begin(self, app: App, *, served: Collection[str] | None = (), once: bool = True, pings: bool = True) -> None:
         """Begin to evaluate and deliver, if jobs.yaml says where to.
 
         Args:
             app: The open application, with its services.
-            served: Names of the jobs whose schedules this process runs; None for all.
+            served: Names of the jobs whose schedules this process runs; None for all. None are served by commands that
+                do not follow the jobs file.
             once: Whether the command ends by itself, so that its begin and end are pinged.
+            pings: Whether the command is one that the dead-man check waits for.
         """
+        if served is None or served:
+            self._observer.loaded()
         settings = app.deployment.alerts
-        if not (settings.channels or settings.ping):
+        if not (settings.channels or (settings.ping and pings)):
             return
 
         def now() -> datetime:
@@ -100,7 +107,7 @@ class Alerting:
             once=once,
         )
         worker = AlertWorker(self._observer, origin)
-        self._observer.start(lambda: _watch(app.deployment, chosen.env or ""), worker.run)
+        self._observer.start(lambda: _watch(app.deployment, chosen.env or "", pings=pings), worker.run)
 
     def observe(self, event: RunEvent, at: datetime) -> None:
         """Note what an event says; while nothing is due, print what could not be delivered.
@@ -128,14 +135,31 @@ class Alerting:
             self._session.print_line(f"warning: {warning}", role="warn")
 
 
+def evaluate_alerts(session: Session, app: App) -> None:
+    """Evaluate and deliver alerts once, at the end of a command that ended a condition, such as `resolve`.
+
+    A jobs file that cannot be used leaves them to the next command.
+
+    Args:
+        session: The command's session.
+        app: The open application.
+    """
+    alerts = Alerting(session)
+    with suppress(BatchsyncError):
+        alerts.begin(app, pings=False)
+    with alerts:
+        pass
+
+
 def _following(schedule: Schedule, after: datetime) -> datetime | None:
     """Return the first tick after a time, or None."""
     return latest_begin(schedule, after)
 
 
-def _watch(deployment: Deployment, environment: str) -> Watch:
+def _watch(deployment: Deployment, environment: str, *, pings: bool) -> Watch:
     """Return what is watched of a deployment."""
-    return Watch(settings=deployment.alerts, jobs=_watched(deployment), environment=environment)
+    settings = deployment.alerts if pings else replace(deployment.alerts, ping="")
+    return Watch(settings=settings, jobs=_watched(deployment), environment=environment)
 
 
 def _watched(deployment: Deployment) -> tuple[WatchedJob, ...]:

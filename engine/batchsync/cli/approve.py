@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from batchsync.cli.alerting import evaluate_alerts
 from batchsync.cli.command import command
 from batchsync.cli.completion import complete_jobs
 from batchsync.cli.declared import check_known, known_names
@@ -44,6 +45,7 @@ def approve(session: Session, job: str, *, reason: str) -> Answer:
     run = _blocked_run(session, job)
     with session.app() as app:
         app.journal.approve(job, run.plan, reason, app.clock.now())
+        evaluate_alerts(session, app)
     counts = run.counts
     changes = f"{counts.added:,} added, {counts.changed:,} changed, {counts.removed:,} removed"
     report = Message(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from batchsync.cli.alerting import evaluate_alerts
 from batchsync.cli.command import command
 from batchsync.cli.completion import complete_batches
 from batchsync.cli.declared import check_known, context_of, services_of
@@ -37,6 +38,7 @@ def cancel(session: Session, target: str) -> Answer:
         # Report errors in the jobs file before mocks are started.
         app.jobs(())
         cancellations = [_cancel(app, batch) for batch in batches]
+        evaluate_alerts(session, app)
     job = batches[0].job
     report = Message(
         sentences=tuple(sentence for item in cancellations for sentence in item.sentences),

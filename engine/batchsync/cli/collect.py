@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from batchsync.cli.alerting import evaluate_alerts
 from batchsync.cli.command import command
 from batchsync.cli.completion import complete_batches
 from batchsync.cli.declared import context_of, services_of
@@ -56,6 +57,7 @@ def collect(session: Session, batch: str) -> Answer:
             for name in dict.fromkeys((target.job, owner)):
                 leases.enter_context(services.lease(name))
             after = collect_again(target, context, services)
+        evaluate_alerts(session, app)
     still = unresolved(after)
     return Answer(
         report=Message(

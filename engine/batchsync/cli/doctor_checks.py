@@ -9,6 +9,7 @@ import shutil
 import stat
 from typing import TYPE_CHECKING
 
+from batchsync.cli.doctor_alerts import examine_alerts
 from batchsync.cli.online import examine_online, is_online
 from batchsync.errors import BatchsyncError, SpecError, VendorError
 from batchsync.report.checks import Check
@@ -46,6 +47,7 @@ def examine(app: App, session: Session) -> Iterator[Check]:
     yield from map(
         _source, examine_online(app, [job for job in deployment.jobs if job.source.queries and is_online(job)])
     )
+    yield from examine_alerts(deployment.alerts, is_trial=app.settings.mocks)
     yield from _connections(app, deployment)
 
 

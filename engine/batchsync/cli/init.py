@@ -9,14 +9,11 @@ import click
 
 from batchsync import spec
 from batchsync.cli.command import command
-from batchsync.cli.new_files import existing_paths, write_files
+from batchsync.cli.new_files import IGNORED, cd_hint, existing_paths, ignoring, write_files
 from batchsync.cli.session import Answer, Session
 from batchsync.cli.vendor_folders import refuse_outside
 from batchsync.errors import UsageError
 from batchsync.report.message import Message
-
-#: Created next to the jobs file and not to be committed: the state folder and the results of vendors.
-IGNORED = (".batchsync/", "out/")
 
 
 @command(
@@ -90,14 +87,14 @@ def init(  # noqa: PLR0913 - the options of the command
             name="usage.exists",
         )
     ignore = folder / ".gitignore"
-    first = {} if existing_paths([ignore]) else {ignore: "".join(f"{line}\n" for line in IGNORED)}
+    first = ignoring(ignore)
     write_files({**first, **wanted})
     written = [str(item) for item in (*first, *wanted)]
     notes = _notes(ignore)
     report = Message(
         sentences=(*(f"wrote {name}" for name in written), *(f"note: {note}" for note in notes)),
         facts={"folder": str(folder), "written": written, "notes": notes},
-        next_step=f"{_cd_hint(folder)}`batchsync validate`, then `batchsync sync --mocks`",
+        next_step=f"{cd_hint(folder)}`batchsync validate`, then `batchsync sync --mocks`",
     )
     return Answer(report=report)
 
@@ -117,8 +114,3 @@ def _forced(folder: Path, vendors: tuple[str, ...]) -> str:
     words = [] if folder == Path() else [str(folder)]
     words += [word for name in vendors for word in ("--vendor", name)]
     return shlex.join(["batchsync", "init", *words, "--force"])
-
-
-def _cd_hint(folder: Path) -> str:
-    """Return the `cd` command for a folder other than the current one."""
-    return f"`cd {shlex.quote(str(folder))}`, then " if folder.resolve() != Path.cwd() else ""

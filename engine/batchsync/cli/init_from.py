@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from batchsync import data, spec
 from batchsync.app import App
 from batchsync.cli.mapping_tests import run_mapping_tests
-from batchsync.cli.new_files import existing_paths, write_files
+from batchsync.cli.new_files import cd_hint, existing_paths, ignoring, write_files
 from batchsync.cli.session import Answer
 from batchsync.cli.test import with_results
 from batchsync.core.job import Source
@@ -91,9 +91,10 @@ def init_from(folder: Path, file: Path, vendor: str, *, schema_name: str | None,
         mode=mode,
         rows=_test_rows(columns, proposal, rows),
     )
-    write_files({paths[1]: spec.jobs_schema_text(), paths[0]: text})
+    first = ignoring(folder / ".gitignore")
+    write_files({**first, paths[1]: spec.jobs_schema_text(), paths[0]: text})
     open_problems = _complete_tests(paths[0])
-    return Answer(report=_report(paths, proposal, schema, open_problems))
+    return Answer(report=_report([*paths, *first], proposal, schema, open_problems))
 
 
 def _schema(rules: VendorRules, name: str | None) -> RecordSchema:
@@ -175,9 +176,9 @@ def _report(paths: Sequence[Path], proposal: Proposal, schema: RecordSchema, ope
     )
     sentences += [f"{item.name}: {item.note}" for item in missing]
     if proposal.unused:
-        sentences.append(f"not used: {', '.join(proposal.unused)}")
+        sentences.append(f"not used: {', '.join(name.strip() or '(no name)' for name in proposal.unused)}")
     if open_problems:
-        sentences.append(f"note: {pluralize(open_problems, 'problem')} left: the tests have no results yet")
+        sentences.append(f"note: {pluralize(open_problems, 'problem')} left, before which the tests have no results")
     step = "`batchsync validate`" if open_problems else "`batchsync test`"
     return Message(
         sentences=tuple(sentences),
@@ -189,5 +190,6 @@ def _report(paths: Sequence[Path], proposal: Proposal, schema: RecordSchema, ope
             "unused": list(proposal.unused),
             "problems": open_problems,
         },
-        next_step=f"check each `# guessed` in {paths[0]}, then {step}, then `batchsync plan --mocks`",
+        next_step=f"check each `# guessed` in {paths[0]}, then {cd_hint(paths[0].parent)}{step}, "
+        "then `batchsync plan --mocks`",
     )

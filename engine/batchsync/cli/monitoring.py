@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from batchsync.cli.durations import Duration
+from batchsync.core.loop_health import WORK_MARGIN
 from batchsync.errors import BatchsyncError, UsageError, install_hint
 from batchsync.observers.loop_health import LoopHealth
 from batchsync.observers.systemd import notifier
@@ -23,7 +25,7 @@ from batchsync.util.files import os_error_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from batchsync.app import App
     from batchsync.cli.session import Session
@@ -45,6 +47,12 @@ metrics_file = click.option(
     metavar="FILE.prom",
     help="When the command ends, write metrics for the textfile collector of node_exporter.",
 )
+
+
+stalled_after = click.option(
+    "--stalled-after", type=Duration(), default="1h", show_default=True, metavar="DURATION",
+    help="How long work may take without progress before /healthz and the watchdog of systemd fail.",
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -83,7 +91,7 @@ class Monitoring:
 
     def is_alive(self) -> tuple[bool, str]:
         """Return whether the loop turns as planned, for `/healthz`."""
-        return (True, "ok") if self.health.is_healthy() else (False, "the loop does not turn")
+        return (True, "ok") if self.health.is_healthy() else (False, "the loop does not turn, or its work has stalled")
 
     def is_ready(self) -> tuple[bool, str]:
         """Return whether jobs can run, for `/readyz`."""
@@ -95,7 +103,13 @@ class Monitoring:
 
 @contextmanager
 def monitored_serve(
-    session: Session, opened: Sequence[App], *, address: str | None, file: Path | None, page: bool = False
+    session: Session,
+    opened: Sequence[App],
+    *,
+    address: str | None,
+    file: Path | None,
+    page: bool = False,
+    stalled_after: timedelta = WORK_MARGIN,
 ) -> Iterator[Monitoring]:
     """Yield the monitoring of `serve`, with its HTTP server if an address is given, until the block ends.
 
@@ -105,6 +119,7 @@ def monitored_serve(
         address: Where metrics and health are served; None for nowhere.
         file: Where metrics are written in the end; None for nowhere.
         page: Whether there is a page, which has metrics among its documents if the extra is installed.
+        stalled_after: How long work may take without progress.
 
     Yields:
         The monitoring.
@@ -113,7 +128,7 @@ def monitored_serve(
         UsageError: If the address or the file cannot be one, or the extra is missing.
         UnavailableError: If the address cannot be used.
     """
-    found = Monitoring()
+    found = Monitoring(health=LoopHealth(work_margin=stalled_after))
     found.observers.append(found.health)
     with ExitStack() as stack:
         if (manager := notifier(os.environ, found.health.is_healthy)) is not None:

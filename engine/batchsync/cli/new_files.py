@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchsync.errors import UnavailableError
@@ -12,7 +14,19 @@ from batchsync.util.files import fsync_file, os_error_reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
+
+#: Created next to the jobs file and not to be committed: the state folder and the results of vendors.
+IGNORED = (".batchsync/", "out/")
+
+
+def ignoring(path: Path) -> dict[Path, str]:
+    """Return the .gitignore to write; nothing if there is one."""
+    return {} if existing_paths([path]) else {path: "".join(f"{line}\n" for line in IGNORED)}
+
+
+def cd_hint(folder: Path) -> str:
+    """Return the `cd` command for a folder other than the current one, as the begin of a sentence."""
+    return f"`cd {shlex.quote(str(folder))}`, then " if folder.resolve() != Path.cwd() else ""
 
 
 def existing_paths(paths: Iterable[Path]) -> tuple[Path, ...]:

@@ -8,6 +8,7 @@ import time
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -15,25 +16,27 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import click
 
 from batchsync.cli.declared import DeclaredJobs
+from batchsync.cli.plan import plan_for_page
 from batchsync.cli.why import Scope, masked_key, search_key, shown_key
 from batchsync.errors import BatchsyncError, UnavailableError, UsageError, install_hint
 from batchsync.observers.loop_health import LoopHealth
-from batchsync.reconcile.orders import Orders
+from batchsync.reconcile.orders import Orders, Reply, unserved
 from batchsync.reconcile.services import JobContext
 from batchsync.report.why import WhyReport
 from batchsync.web.access import Access, Address
+from batchsync.web.backend import ShownPlan
 from batchsync.web.live import LiveEvents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from batchsync.app import App
     from batchsync.cli.reload import JobsReloader
     from batchsync.cli.session import Session
     from batchsync.core.job import Job
     from batchsync.journal import Journal
-    from batchsync.reconcile.orders import Order, Reply
+    from batchsync.reconcile.orders import Order
     from batchsync.reconcile.services import SelectedJob, Services
     from batchsync.reconcile.sync import JobOutcome
     from batchsync.report.masks import Mask
@@ -46,6 +49,8 @@ VARIABLE = "BATCHSYNC_PAGE_TOKEN"
 #: Packages of the extra.
 _PACKAGES = ("anyio", "jinja2", "starlette", "uvicorn")
 _MAX_TOKEN = 4_096
+#: How long a plan that was made for the page is kept in memory.
+PLAN_KEPT = timedelta(minutes=15)
 
 
 def page_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -166,6 +171,7 @@ class PageLoop:
     health: LoopHealth = field(default_factory=LoopHealth)
     live: LiveEvents = field(default_factory=LiveEvents)
     _part: _Running | None = None
+    _plans: dict[str, ShownPlan] = field(default_factory=dict)
     _orders: queue.SimpleQueue[tuple[Order, Future[Reply]]] = field(default_factory=queue.SimpleQueue)
 
     @property
@@ -230,6 +236,14 @@ class PageLoop:
             raise UsageError(f"unknown key {shown_key(key, names, mask)}", name="usage.unknown_key")
         return WhyReport(key=shown_key(key, names, mask), jobs=tuple(item for item in searched if item.is_known))
 
+    def planned(self, job: str) -> ShownPlan | None:
+        """Return the plan of a job that was made for the page, unless it is old: it has keys of rows."""
+        found = self._plans.get(job)
+        if found is not None and not timedelta(0) <= self.now() - found.at <= PLAN_KEPT:
+            self._plans.pop(job, None)
+            return None
+        return found
+
     def submit(self, order: Order) -> Future[Reply]:
         """Return what becomes of an order, after handing it to the loop and waking it."""
         future: Future[Reply] = Future()
@@ -250,15 +264,25 @@ class PageLoop:
         while not self._orders.empty():
             order, future = self._orders.get()
             try:
-                reply = orders.perform(order, contexts)
+                reply = self._plan(order, contexts) if order.verb == "plan" else orders.perform(order, contexts)
             except BatchsyncError as error:
                 future.set_exception(error)
             else:
                 future.set_result(reply)
                 asked |= {reply.runs} - {""}
-                if reply.done:
+                if reply.done and order.verb != "plan":
                     self.session.print_notice(f"{order.job}: {order.verb} by the page, for {order.words}")
         return asked
+
+    def _plan(self, order: Order, contexts: Sequence[SelectedJob]) -> Reply:
+        """Compare the source of a job, under its lease, and keep the plan for the page."""
+        context = next((item for item in contexts if order.job == item.job.name), None)
+        if not isinstance(context, JobContext):
+            return unserved(order)
+        app, services = self._running.app, self._running.services
+        with services.lease(order.job):
+            self._plans[order.job] = ShownPlan(plan_for_page(app, context, services), self.now())
+        return Reply(sentence="compared")
 
     @property
     def _running(self) -> _Running:

@@ -22,6 +22,7 @@ from batchsync.errors import BatchsyncError, ExitCode, most_severe_exit_code
 from batchsync.reconcile.plan import plan as plan_job
 from batchsync.reconcile.renames import baseline_before, check_rename, last_planned
 from batchsync.report.forecast import ForecastReport
+from batchsync.report.masks import Mask
 from batchsync.report.plan import PlanReport, PlansReport, Unplanned, without_keys
 from batchsync.report.records import RecordsReport
 from batchsync.source import require_one_reader
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from batchsync.journal import Journal
     from batchsync.reconcile.plan import JobPlan
     from batchsync.reconcile.services import JobContext, Services
-    from batchsync.report.masks import Mask
 
 #: Exit code of `--detailed-exitcode` if there is something to send. Not 2, which is a usage error.
 CHANGES = 10
@@ -180,6 +180,22 @@ def _plans(
         except BatchsyncError as error:
             failed[job.name] = error
     return tuple(plans), failed
+
+
+def plan_for_page(app: App, context: JobContext, services: Services) -> PlanReport:
+    """Return the plan of a job with as many keys and records as the command shows by default, nothing masked.
+
+    Args:
+        app: The application, with its journal.
+        context: The job; its vendor is not called.
+        services: Where its source is compared; its lease is held.
+
+    Raises:
+        BatchsyncError: If the job cannot be planned.
+    """
+    services.check(context.job)
+    shown = _Shown(keys=10, records=3, mask=Mask(), past=lambda of: _past_batches(app, app.journal, of), file=None)
+    return _planned(context, services, shown)
 
 
 def _planned(context: JobContext, services: Services, shown: _Shown) -> PlanReport:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchsync import __version__
+from batchsync.cli.alerting import evaluate_alerts
 from batchsync.cli.offline import offline_services
 from batchsync.core.plan_file import Author
 from batchsync.errors import StalePlanError, UsageError
@@ -187,6 +188,7 @@ def approve_plan_file(session: Session, path: Path, reason: str) -> tuple[Opened
             raise StalePlanError(f"{path} was applied already, in run {done[0]}", hint=f"`batchsync show {done[0]}`")
         for item in held:
             app.journal.approve(item.job, item.plan.changes_digest, reason, app.clock.now())
+        evaluate_alerts(session, app)
         return opened, tuple(PlanReport(plan=item.plan, approved=True) for item in held)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from batchsync.cli.alerting import evaluate_alerts
 from batchsync.cli.command import command
 from batchsync.cli.completion import complete_batches
 from batchsync.cli.declared import context_of, services_of
@@ -56,6 +57,7 @@ def resolve(session: Session, batch: str, *, delivered: bool | None, reason: str
                 leases.enter_context(services.lease(name))
             context = context_of(app, target.job)
             after = resolve_batch(target, context, services, delivered=delivered, reason=reason or "resolved manually")
+        evaluate_alerts(session, app)
     outcome = "the vendor has its rows" if delivered else "its rows are sent again by the next sync"
     then = f"`batchsync sync {owner}`" if after.phase is Phase.DELIVERED else f"`batchsync resume {target.job}`"
     report = Message(

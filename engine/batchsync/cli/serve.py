@@ -12,7 +12,7 @@ from batchsync.cli.alerting import Alerting
 from batchsync.cli.command import command
 from batchsync.cli.exits import print_failure, print_problems
 from batchsync.cli.follow import FollowOptions, follow_options, followed
-from batchsync.cli.monitoring import DEFAULT_ADDRESS, metrics_file, monitored_serve
+from batchsync.cli.monitoring import DEFAULT_ADDRESS, metrics_file, monitored_serve, stalled_after
 from batchsync.cli.outcomes import job_report
 from batchsync.cli.page import PageOptions, page_loop, page_options
 from batchsync.cli.progress import running_app
@@ -30,7 +30,7 @@ from batchsync.schedule import due_run, next_begins, next_wake, quiet_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from pathlib import Path
 
     from batchsync.app import App
@@ -46,11 +46,15 @@ if TYPE_CHECKING:
 
 
 class _Options(PageOptions, FollowOptions):
-    """Values of the options of the page, and of what is followed."""
+    """Values of the options of the page, of what is followed, and when work counts as stalled."""
+
+    stalled_after: timedelta
 
 
 #: Formats in which each outcome is a line of JSON.
 _LINES = ("json", "ndjson")
+#: Number of jobs that are named when serving begins.
+_NAMED = 5
 
 
 class CronTicks:
@@ -82,6 +86,7 @@ class CronTicks:
     help=f"Serve /metrics, /healthz and /readyz (default: {DEFAULT_ADDRESS}).",
 )
 @metrics_file
+@stalled_after
 @follow_options
 @page_options
 def serve(
@@ -145,7 +150,14 @@ def serve(
         *([loop.live] if loop is not None else []),
     ]
     with (
-        monitored_serve(session, opened, address=metrics_at, file=metrics_file, page=loop is not None) as monitoring,
+        monitored_serve(
+            session,
+            opened,
+            address=metrics_at,
+            file=metrics_file,
+            page=loop is not None,
+            stalled_after=options["stalled_after"],
+        ) as monitoring,
         running_app(
             session,
             using=revisions.app if revisions is not None else None,
@@ -167,7 +179,10 @@ def serve(
         reloader = JobsReloader(app, choose, listener, app.interrupts.wait, revisions)
         services = app.services(names)
         reloader()
+        app.on_transfer = monitoring.health.transfer
         monitoring.ready(lambda: tuple(context.job for context in reloader.contexts))
+        if not once:
+            session.print_notice(_serving(reloader.contexts, revisions, services.clock.now()))
         alerts.begin(app, served=names if jobs or exclude else None, once=once)
 
         def on_outcome(outcome: JobOutcome) -> None:
@@ -264,16 +279,33 @@ def _budget(contexts: Sequence[SelectedJob], job: str) -> Budget:
     return next(context.job.budget for context in contexts if job in context.job.all_names)
 
 
+def _serving(contexts: Sequence[SelectedJob], revisions: Revisions | None, now: datetime) -> str:
+    """Return the message with which serving begins: the jobs, their revision, and the next tick."""
+    names = [escape_controls(context.job.name) for context in contexts if context.job.effective_schedule]
+    if not names:
+        return "serving no job, because none has a schedule any more"
+    shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    of = f" of revision {escape_controls(revisions.revision)}" if revisions is not None else ""
+    return f"serving {shown}{of}; {_next_tick(contexts, now)}"
+
+
 def _idle(contexts: Sequence[SelectedJob], now: datetime) -> str:
     """Return the message that nothing is due, with the next tick."""
+    return f"nothing is due; {_next_tick(contexts, now)}"
+
+
+def _next_tick(contexts: Sequence[SelectedJob], now: datetime) -> str:
+    """Return the next tick of all jobs, as the end of a sentence."""
     ticks = [
         (tick, context.job.name)
         for context in contexts
         if (schedule := context.job.effective_schedule)
         for tick in next_begins(schedule, context.job.name, now, 1)
     ]
+    if not ticks:
+        return "there is no next tick"
     tick, job = min(ticks)
-    return f"nothing is due; the next tick is {moment(tick)} ({escape_controls(job)})"
+    return f"the next tick is {moment(tick)} ({escape_controls(job)})"
 
 
 def _print(report: JobReport, session: Session) -> None:

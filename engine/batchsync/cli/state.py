@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from batchsync.cli.alerting import evaluate_alerts
 from batchsync.cli.command import SETTINGS, command
 from batchsync.cli.completion import complete_jobs
 from batchsync.cli.progress import running_app
@@ -81,6 +82,7 @@ def assume_delivered(session: Session, job: str, *, reason: str) -> Answer:
         if problems:
             raise SpecError(problems)
         run = assume(offline_context(app, declared), app.services([job]), reason.strip())
+        evaluate_alerts(session, app)
     counts = run.counts.outcomes
     assumed = counts[RowOutcome.ASSUMED]
     rest = ", ".join(f"{counts[item]:,} {item}" for item in counts.shown() if item is not RowOutcome.ASSUMED)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchsync import spec
+from batchsync.cli.alerting import evaluate_alerts
 from batchsync.cli.command import command
 from batchsync.cli.consent import confirm
 from batchsync.cli.progress import running_app
@@ -114,6 +115,7 @@ def remove(session: Session, job: str, *, reason: str, yes: bool) -> Answer:
         entries = _entries(app.journal.baselines(job))
         confirm(f"Forget the {entries:,} entries of {job}? The next sync sends every row", yes=yes)
         runs = remove_state(job, app.services(), reason.strip())
+        evaluate_alerts(session, app)
     report = Message(
         sentences=(f"{job}: forgot {entries:,} entries (run {', '.join(run.id for run in runs)}), nothing was sent",),
         facts={"job": job, "runs": [run.id for run in runs], "entries": entries, "reason": reason.strip()},

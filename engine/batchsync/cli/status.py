@@ -9,9 +9,11 @@ from batchsync.cli.declared import DeclaredJobs, declared
 from batchsync.cli.outcomes import run_report
 from batchsync.cli.selection import chosen_jobs, selectors
 from batchsync.cli.session import Answer, Session
+from batchsync.core.alerts import conditions
 from batchsync.core.clock_text import describe_offset
 from batchsync.core.policy import with_overrides
 from batchsync.errors import ExitCode, UsageError
+from batchsync.report.alerts import OpenAlert, WaitingChannel
 from batchsync.report.status import JobStatus, StatusReport
 from batchsync.schedule import next_begins
 
@@ -49,6 +51,8 @@ def status(session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...])
             next_of=dict(_next_steps(batches, known, now)),
             notes=(*known.notes, *_clock_notes(session)),
             backup_failure=_backup_failure(session),
+            alerts=_open_alerts(journal, known, chosen),
+            channels=_waiting_channels(journal, known),
         )
     return Answer(report=report, exit_code=ExitCode.NEEDS_ATTENTION if report.needs_attention else ExitCode.DONE)
 
@@ -73,6 +77,33 @@ def _chosen(
     if kept := [name for name in found if name not in left_out]:
         return kept
     raise UsageError("every selected job is excluded", hint=f"selected are: {', '.join(found)}", name="usage.selector")
+
+
+def _open_alerts(journal: Journal | None, known: DeclaredJobs, chosen: Sequence[str] | None) -> tuple[OpenAlert, ...]:
+    """Return the conditions of the chosen jobs and of the jobs file that were alerted, and hold."""
+    if journal is None or not _has_channels(known):
+        return ()
+    return tuple(
+        OpenAlert(job=job, condition=condition, since=since)
+        for job, states in journal.alert_states().items()
+        if not job or chosen is None or job in chosen
+        for condition, since in conditions(states).items()
+    )
+
+
+def _waiting_channels(journal: Journal | None, known: DeclaredJobs) -> tuple[WaitingChannel, ...]:
+    """Return the channels to which messages wait."""
+    if journal is None or not _has_channels(known):
+        return ()
+    return tuple(
+        WaitingChannel(channel=item.channel, messages=item.messages, since=item.since, attempts=item.attempts)
+        for item in journal.waiting_alerts()
+    )
+
+
+def _has_channels(known: DeclaredJobs) -> bool:
+    """Return whether alerts are declared, as far as the jobs file can be read: without channels nothing is judged."""
+    return known.deployment is None or bool(known.deployment.alerts.channels)
 
 
 def _backup_failure(session: Session) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ class AlertCondition(StrEnum):
     AWAITING_APPROVAL = "awaiting_approval"
     #: a batch waits for a person, or has rows of unknown outcome
     NEEDS_ATTENTION = "needs_attention"
-    #: a tick has not begun, or a batch takes longer than usual
+    #: a tick has not begun, a batch takes longer than usual, or the origin of the jobs file cannot be asked
     LATE = "late"
     #: more records were refused than usual
     REJECTS = "rejects"
@@ -54,6 +54,7 @@ class Cause(StrEnum):
     ATTENTION = "attention"
     TICK = "tick"
     BATCH = "batch"
+    ORIGIN = "origin"
     REFUSED = "refused"
 
     @property
@@ -70,6 +71,7 @@ _CONDITIONS = {
     Cause.ATTENTION: AlertCondition.NEEDS_ATTENTION,
     Cause.TICK: AlertCondition.LATE,
     Cause.BATCH: AlertCondition.LATE,
+    Cause.ORIGIN: AlertCondition.LATE,
     Cause.REFUSED: AlertCondition.REJECTS,
 }
 
@@ -126,6 +128,8 @@ class Facts:
         tick: First tick that no run has begun for; None if there is none.
         ticks_known: Whether this process runs the schedule of the job, so that `tick` says something.
         recovers: Whether the error of the jobs file is over; for the jobs file only.
+        unasked: Since when the branch or folder that `serve` follows cannot be asked; None if it can, or is unknown.
+        asked: Whether it can be asked, or nothing is followed any more; for the jobs file only.
     """
 
     job: str
@@ -143,16 +147,28 @@ class Facts:
     tick: datetime | None = None
     ticks_known: bool = False
     recovers: bool = False
+    unasked: datetime | None = None
+    asked: bool = False
 
 
 @dataclass(slots=True)
 class Seen:
-    """What this process has met so far: the last failure of each job, and whether the jobs file cannot be loaded."""
+    """What this process has met so far.
+
+    Attributes:
+        failures: Last failure by job.
+        file_failure: Why the jobs file cannot be loaded; None if it can, or is unknown.
+        file_recovers: Whether it was loaded as it is now.
+        unasked: Since when the branch or folder that is followed cannot be asked; None if it can, or is unknown.
+        asked: Whether it can be asked, or none is followed.
+    """
 
     failures: dict[str, Failure] = field(default_factory=dict)
     file_failure: Failure | None = None
     file_recovers: bool = False
+    unasked: datetime | None = None
+    asked: bool = False
 
     def copy(self) -> Seen:
         """Return a copy that another thread may read."""
-        return Seen(dict(self.failures), self.file_failure, self.file_recovers)
+        return replace(self, failures=dict(self.failures))

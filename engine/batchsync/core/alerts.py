@@ -116,7 +116,7 @@ def evaluate(before: Mapping[Cause, Active], facts: Facts, now: datetime, late_a
             after[cause] = known or Active(now, seen)
             if cause is Cause.ERROR and verdict.holds and seen > after[cause].seen:
                 after[cause] = replace(after[cause], seen=seen)
-    began, ended = _conditions(before), _conditions(after)
+    began, ended = conditions(before), conditions(after)
     alerts = [
         Alert(
             job=facts.job,
@@ -138,7 +138,7 @@ def evaluate(before: Mapping[Cause, Active], facts: Facts, now: datetime, late_a
     return Evaluation(after, tuple(alerts))
 
 
-def _conditions(states: Mapping[Cause, Active]) -> dict[AlertCondition, datetime]:
+def conditions(states: Mapping[Cause, Active]) -> dict[AlertCondition, datetime]:
     """Return the conditions of some causes, each since its first cause."""
     found: dict[AlertCondition, datetime] = {}
     for cause, active in states.items():
@@ -164,6 +164,7 @@ def _verdicts(
         Cause.ATTENTION: _Verdict(facts.attention > 0, f"batches that need attention: {facts.attention}"),
         Cause.TICK: _Verdict(overdue if facts.ticks_known else None, tick),
         Cause.BATCH: _batch(facts),
+        Cause.ORIGIN: _origin(facts, now, late_after),
         Cause.REFUSED: _refused(facts),
     }
 
@@ -183,6 +184,14 @@ def _batch(facts: Facts) -> _Verdict:
         return _Verdict(holds=False)
     usual = _minutes(timedelta(seconds=median([item.total_seconds() for item in facts.took[:HISTORY]])))
     return _Verdict(holds=True, reason=f"a batch is with the vendor since {_minutes(facts.age)}, usual are {usual}")
+
+
+def _origin(facts: Facts, now: datetime, late_after: timedelta) -> _Verdict:
+    """Return whether new revisions of the jobs file cannot be noticed; short outages of a network are no alert."""
+    if facts.unasked is None:
+        return _Verdict(holds=False if facts.asked else None)
+    reason = f"the branch or folder that serve follows cannot be asked since {facts.unasked:%Y-%m-%d %H:%M}Z"
+    return _Verdict(holds=now - facts.unasked > late_after or None, reason=reason)
 
 
 def _refused(facts: Facts) -> _Verdict:
@@ -210,7 +219,7 @@ def _minutes(length: timedelta) -> str:
 def _command(condition: AlertCondition, job: str) -> str:
     """Return the command that shows more about a condition."""
     if not job:
-        return "batchsync validate"
+        return "batchsync status" if condition is AlertCondition.LATE else "batchsync validate"
     if condition is AlertCondition.AWAITING_APPROVAL:
         return f"batchsync plan {job}"
     return f"batchsync rejects {job}" if condition is AlertCondition.REJECTS else f"batchsync status {job}"

@@ -46,7 +46,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 _SUFFIX_MIN = 4
 _NORMAL = re.compile(r"[\W_]+")
 #: Ends of names of columns that identify rows, the best first.
-_KEY_NAMES = ("customerkey", "customerid", "guestid", "memberid", "key", "id", "number", "no", "code", "uuid")
+_KEY_NAMES = ("customerkey", "customerid", "guestid", "memberid", "key", "id", "number", "no", "code", "uuid", "vin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,8 @@ def propose(columns: Sequence[ColumnFacts], schema: RecordSchema, mode: str) -> 
         schema: Record schema of the vendor.
         mode: Mode of the job.
     """
-    unnamed = tuple(item.name for item in columns if not item.name.isprintable())
+    # Such as the index that data frames are written with: a name that nobody can write in jobs.yaml.
+    unnamed = tuple(item.name for item in columns if not item.name.strip() or not item.name.isprintable())
     columns = [item for item in columns if item.name not in unnamed] or columns
     key = _key(columns)
     search = _Search(columns, schema.root, mode, key)

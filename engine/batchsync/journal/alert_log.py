@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from batchsync.core.alert_conditions import Active, Cause, Share
 from batchsync.journal import codec
-from batchsync.journal.model import PendingAlert
+from batchsync.journal.model import PendingAlert, WaitingAlerts
 from batchsync.journal.pruning import Pruning
 
 if TYPE_CHECKING:
@@ -85,6 +85,22 @@ class AlertLog(Pruning):
                 channel=row["channel"],
                 content=json.loads(row["content"]),
                 at=codec.from_iso(row["at"]),
+                attempts=row["attempts"],
+            )
+            for row in found
+        )
+
+    def waiting_alerts(self) -> tuple[WaitingAlerts, ...]:
+        """Return what was not sent yet, by channel."""
+        found = self._rows(
+            "SELECT channel, count(*) AS messages, min(at) AS since, max(attempts) AS attempts "
+            "FROM alert_messages WHERE state = 'pending' GROUP BY channel ORDER BY channel"
+        )
+        return tuple(
+            WaitingAlerts(
+                channel=row["channel"],
+                messages=row["messages"],
+                since=codec.from_iso(row["since"]),
                 attempts=row["attempts"],
             )
             for row in found

@@ -79,6 +79,16 @@ class AlertChanges:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingAlerts:
+    """Messages that wait for a channel: their number, the time of the oldest, and the most attempts at one of them."""
+
+    channel: str
+    messages: int
+    since: datetime
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PendingAlert:
     """A message that was not sent yet, as far as it is known. `number` is its place in the journal."""
 

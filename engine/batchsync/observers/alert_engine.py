@@ -121,7 +121,16 @@ class AlertEngine:
         messages: list[AlertMessage] = []
         reader = FactsReader(self._journal, self._schedules, now)
         facts = [reader.read(job, seen.failures.get(job.name)) for job in watch.jobs]
-        facts.append(Facts(job="", failure=seen.file_failure, recovers=seen.file_recovers, ticks_known=True))
+        facts.append(
+            Facts(
+                job="",
+                failure=seen.file_failure,
+                recovers=seen.file_recovers,
+                unasked=seen.unasked,
+                asked=seen.asked,
+                ticks_known=True,
+            )
+        )
         for item in facts:
             before = states.get(item.job, {})
             found = evaluate(before, item, now, watch.settings.late_after)

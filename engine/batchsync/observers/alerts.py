@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from batchsync.core.alert_conditions import Failure, Seen
 from batchsync.errors import ExitCode
-from batchsync.ports import JobFinished, JobsReloaded, JobsReloadFailed, Waiting
+from batchsync.ports import JobFinished, JobsReloaded, JobsReloadFailed, OriginChecked, Waiting
 from batchsync.util.error_codes import code_of, error_codes
 
 if TYPE_CHECKING:
@@ -64,9 +64,12 @@ class AlertObserver:
                 case JobsReloaded():
                     self._seen.file_failure, self._seen.file_recovers = None, True
                     self._watch = self._reload() if self._reload is not None else None
+                case OriginChecked(error=error):
+                    self._seen.asked = error is None
+                    self._seen.unasked = None if error is None else self._seen.unasked or at
                 case _:
                     pass
-        if isinstance(event, JobFinished | JobsReloaded | JobsReloadFailed | Waiting):
+        if isinstance(event, JobFinished | JobsReloaded | JobsReloadFailed | OriginChecked | Waiting):
             self._wake.set()
 
     def start(self, watch: Callable[[], Watch], run: Callable[[], None]) -> None:
@@ -79,6 +82,12 @@ class AlertObserver:
         self._reload, self._watch = watch, watch()
         self._thread = threading.Thread(target=run, name="batchsync-alerts", daemon=True)
         self._thread.start()
+
+    def loaded(self) -> None:
+        """Note that `serve` has loaded the jobs file, and asked its origin: what was not noted otherwise, is over."""
+        with self._lock:
+            self._seen.file_recovers = self._seen.file_failure is None
+            self._seen.asked = self._seen.unasked is None
 
     def warn(self, message: str) -> None:
         """Keep a warning until the main thread prints it."""

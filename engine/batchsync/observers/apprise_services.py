@@ -35,8 +35,32 @@ def send(channel: AppriseChannel, secrets: Secrets, message: Message, now: datet
         DeliveryError: If a URL is none of apprise, or a service did not accept the message.
     """
     del now
+    services = _services(secrets)
+    if not services.notify(title=message.subject, body=message.body):
+        raise DeliveryError(f"one of {len(channel.urls)} services did not accept the message")
+
+
+def check(channel: AppriseChannel, secrets: Secrets) -> None:
+    """Check whether apprise knows the services of a channel; nothing is sent.
+
+    Args:
+        channel: The channel; unused.
+        secrets: URLs of apprise, as values.
+
+    Raises:
+        DeliveryError: If a URL is none of apprise.
+    """
+    del channel
+    _services(secrets)
+
+
+def _services(secrets: Secrets) -> apprise.Apprise:
+    """Return the services of some URLs.
+
+    Raises:
+        DeliveryError: If a URL is none of apprise.
+    """
     services = apprise.Apprise()
     if not all(services.add(url) for url in secrets.values.values()):
         raise DeliveryError("one of its URLs is none of apprise")
-    if not services.notify(title=message.subject, body=message.body):
-        raise DeliveryError(f"one of {len(channel.urls)} services did not accept the message")
+    return services

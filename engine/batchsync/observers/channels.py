@@ -43,6 +43,28 @@ def send(channel: AnyChannel, secrets: Secrets, message: Message, now: datetime)
     bounded(partial(_module(channel).send, channel, secrets, message, now))
 
 
+def check(channel: AnyChannel, secrets: Secrets) -> None:
+    """Check whether a channel is configured completely; nothing is sent.
+
+    Args:
+        channel: The channel.
+        secrets: What its references stand for.
+
+    Raises:
+        DeliveryError: If no message can be delivered, whatever its server says.
+    """
+    bounded(partial(_module(channel).check, channel, secrets))
+
+
+def check_ping(secrets: Secrets) -> None:
+    """Check whether the URL of a dead-man check may be asked; nothing is sent.
+
+    Raises:
+        DeliveryError: If it may not.
+    """
+    import_module("batchsync.observers.webhook").check_url(secrets.values["ping"])
+
+
 def ping(secrets: Secrets, kind: str) -> None:
     """Ping a dead-man check.
 

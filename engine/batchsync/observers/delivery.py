@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -31,6 +32,18 @@ class Secrets:
 
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
     proxy: Proxy | None = None
+
+
+def certificates(path: str | None) -> ssl.SSLContext:
+    """Return a context that trusts the certificates of a file; None for the public ones.
+
+    Raises:
+        DeliveryError: If it is no such file.
+    """
+    try:
+        return ssl.create_default_context(cafile=path)
+    except (OSError, ssl.SSLError):
+        raise DeliveryError("its ca_bundle is no file of certificates") from None
 
 
 def bounded(call: Callable[[], None], seconds: float = SECONDS) -> None:

@@ -182,7 +182,8 @@ def _noted(event: TickSkipped | LimitReached | ClockDiffers) -> tuple[int, str]:
     if isinstance(event, TickSkipped):
         return logging.WARNING, f"{job}: the tick of {iso(event.tick)} is not run: {event.reason}"
     then = f" until {iso(event.until)}" if event.until else "; `batchsync resume` follows that batch"
-    return logging.INFO, f"{job}: batch {event.batch}: waits for the limit of {event.limit}{then}"
+    batch = f"batch {event.batch}: " if event.batch else ""
+    return logging.INFO, f"{job}: {batch}waits for the limit of {event.limit}{then}"
 
 
 def _batch_text(batch: Batch, text: str) -> str:

@@ -8,7 +8,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
-from batchsync.observers.delivery import SECONDS, DeliveryError
+from batchsync.observers.delivery import SECONDS, DeliveryError, certificates
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,10 +39,7 @@ def send(channel: EmailChannel, secrets: Secrets, message: Message, now: datetim
     Raises:
         DeliveryError: If the server did not accept it for a recipient.
     """
-    try:
-        context = ssl.create_default_context(cafile=channel.ca_bundle)
-    except (OSError, ssl.SSLError):
-        raise DeliveryError("its ca_bundle is no file of certificates") from None
+    context = certificates(channel.ca_bundle)
     failure = ""
     try:
         with _connected(channel, context) as server:
@@ -54,6 +51,20 @@ def send(channel: EmailChannel, secrets: Secrets, message: Message, now: datetim
         failure = _reason(error)
     if failure:
         raise DeliveryError(failure)
+
+
+def check(channel: EmailChannel, secrets: Secrets) -> None:
+    """Check whether the server can be logged in to as far as that is known here; nothing is sent.
+
+    Args:
+        channel: The channel.
+        secrets: Its user and password, which are complete if they could be resolved.
+
+    Raises:
+        DeliveryError: If the certificates cannot be used.
+    """
+    del secrets
+    certificates(channel.ca_bundle)
 
 
 def _reason(error: Exception) -> str:

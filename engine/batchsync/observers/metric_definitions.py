@@ -73,6 +73,13 @@ JOBS_FILE_VALID = Metric(
     (),
     "0 if the jobs file, or one job of it, cannot be used as it is now, so that an earlier version is active; else 1.",
 )
+ORIGIN_REACHABLE = Metric(
+    "batchsync_origin_reachable",
+    "gauge",
+    (),
+    "0 if the branch or folder that `serve` follows cannot be asked for changes, so that merged ones do not arrive; "
+    "else 1.",
+)
 LAST_TURN = Metric(
     "batchsync_loop_last_turn_timestamp_seconds", "gauge", (), "When the loop of `serve` gave a sign of life last."
 )
@@ -111,6 +118,7 @@ METRICS = (
     EXIT_CODE,
     FINISHED,
     JOBS_FILE_VALID,
+    ORIGIN_REACHABLE,
     LAST_TURN,
     JOURNAL_BYTES,
     JOURNAL_READABLE,

@@ -23,7 +23,7 @@ from batchsync.observers import metric_definitions as metrics
 from batchsync.observers.durations import Durations, StageTimer
 from batchsync.observers.metrics_memory import Remembered, updating
 from batchsync.observers.metrics_reading import JournalReading, journal_marks, read_journal
-from batchsync.ports import JobFinished, JobsReloaded, JobsReloadFailed, VendorCalled
+from batchsync.ports import JobFinished, JobsReloaded, JobsReloadFailed, OriginChecked, VendorCalled
 from batchsync.schedule import first_begin
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class MetricsObserver:
         self._calls, self._stages, self._timer = Durations(), Durations(), StageTimer()
         self._ends: dict[str, tuple[int, float]] = {}
         self._jobs_file_valid = True
+        self._origin_reachable = True
         self._last_event: datetime | None = None
         self._read: tuple[object, JournalReading] | None = None
         self._registry = CollectorRegistry(auto_describe=False)
@@ -93,6 +94,8 @@ class MetricsObserver:
                     self._jobs_file_valid = True
                 case JobsReloadFailed():
                     self._jobs_file_valid = False
+                case OriginChecked(error=error):
+                    self._origin_reachable = error is None
                 case _:
                     pass
 
@@ -159,6 +162,7 @@ class MetricsObserver:
 
     def _of_process(self, *, is_readable: bool) -> Iterator[Family]:
         yield _gauge(metrics.JOBS_FILE_VALID, [((), float(self._jobs_file_valid))])
+        yield _gauge(metrics.ORIGIN_REACHABLE, [((), float(self._origin_reachable))])
         if self._last_event is not None and not self._keeps:
             yield _gauge(metrics.LAST_TURN, [((), self._last_event.timestamp())])
         size = sum(size for _, size in journal_marks(self._state))

@@ -17,7 +17,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from batchsync import __version__
-from batchsync.observers.delivery import SECONDS, DeliveryError
+from batchsync.observers.delivery import SECONDS, DeliveryError, certificates
 from batchsync.util.hosts import is_loopback
 from batchsync.vendors.deadline import Deadline
 from batchsync.vendors.http import DeadlineAdapter
@@ -56,6 +56,22 @@ def send(channel: WebhookChannel, secrets: Secrets, message: Message, now: datet
             "webhook-signature": f"v1,{signature(secret, message.id, timestamp, body)}",
         }
     _request("POST", secrets.values["url"], body, headers, proxy=secrets.proxy, verify=channel.ca_bundle or True)
+
+
+def check(channel: WebhookChannel, secrets: Secrets) -> None:
+    """Check whether messages can be formed for a webhook; nothing is sent.
+
+    Args:
+        channel: The channel.
+        secrets: Its URL, and the secret that signs requests.
+
+    Raises:
+        DeliveryError: If the URL, the secret or the certificates cannot be used.
+    """
+    check_url(secrets.values["url"])
+    if secret := secrets.values.get("secret"):
+        signature(secret, "", "", b"")
+    certificates(channel.ca_bundle)
 
 
 def send_ping(url: str, kind: str, proxy: Proxy | None) -> None:

@@ -50,6 +50,10 @@ class StorageMemory(Protocol):
 ReserveCalls: TypeAlias = Callable[[datetime], Reservation | None]
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """Network settings of a connection.
@@ -60,6 +64,7 @@ class Network:
         storage_memory: Memory of storage that jobs.yaml does not declare; None remembers nothing.
         limits: Limits of the account, as far as jobs.yaml lowers them.
         reserve_calls: Reserves calls of the account in the state; None counts those of this process only.
+        on_transfer: Called at each read and write of a socket, from the thread of the request.
     """
 
     proxy: Proxy | None = None
@@ -67,3 +72,4 @@ class Network:
     storage_memory: StorageMemory | None = None
     limits: AccountLimits = field(default=AccountLimits())
     reserve_calls: ReserveCalls | None = None
+    on_transfer: Callable[[], None] = _nothing

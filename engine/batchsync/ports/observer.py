@@ -143,11 +143,11 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitReached:
-    """A batch waits because of a limit of its account.
+    """A batch, or a job before its first call, waits because of a limit of its account.
 
     Attributes:
         job: Its job.
-        batch: The batch.
+        batch: The batch; empty for a job.
         limit: The limit, such as `10,000 rows a day`.
         until: When it is tried again; None if it waits for a batch of another job that no process follows.
     """

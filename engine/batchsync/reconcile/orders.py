@@ -36,7 +36,7 @@ class Order:
     """What a form asks for.
 
     Attributes:
-        verb: approve, resolve, collect, resume or run.
+        verb: approve, resolve, collect, resume, run or plan.
         job: Name of the job.
         run: Run whose plan is approved.
         plan: Digest of that plan, as the page showed it.
@@ -142,7 +142,7 @@ class Orders:
 
     def _resume(self, order: Order, context: SelectedJob | None) -> Reply:
         if not isinstance(context, JobContext):
-            return _unserved(order)
+            return unserved(order)
         open_batches = self.services.store.open_batches(order.job)
         parked = [item.id for item in open_batches if item.phase is Phase.NEEDS_ATTENTION]
         if not parked or max(map(self.store.last_event, parked)) != order.version:
@@ -165,7 +165,7 @@ class Orders:
             if order.verb == "resolve":
                 resolve(batch, able, self.services, delivered=order.delivered, reason=order.words)
             elif able is None:
-                return _unserved(order)
+                return unserved(order)
             else:
                 collect_again(batch, able, self.services)
         return Reply(sentence="settled")
@@ -179,6 +179,6 @@ class Orders:
             yield
 
 
-def _unserved(order: Order) -> Reply:
+def unserved(order: Order) -> Reply:
     """Return that the job of an order cannot reach its vendor here."""
     return Reply(sentence=f"Job {order.job} is not served here, or its vendor is not configured.", done=False)

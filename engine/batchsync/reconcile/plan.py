@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from batchsync.core import backoff
 from batchsync.core.contract import OnBreach
 from batchsync.core.naming import row_manifest_key
 from batchsync.core.plan import (
@@ -23,7 +22,7 @@ from batchsync.core.plan import (
 )
 from batchsync.core.run import RunState
 from batchsync.core.since import lower_bound, next_full_read
-from batchsync.errors import PermanentError, RetryableError, SourceError, UnavailableError, UsageError, VendorError
+from batchsync.errors import SourceError
 from batchsync.ports import (
     CompareContext,
     Comparison,
@@ -32,14 +31,12 @@ from batchsync.ports import (
     Progress,
     RunStarted,
     TargetFacts,
-    Waiting,
 )
 from batchsync.reconcile.forgotten_keys import suppression_of
 from batchsync.reconcile.prepare import Preparation, renewed_baseline
 from batchsync.reconcile.removed_answers import answers_to_remove, remove_or_mark
 from batchsync.reconcile.renames import baseline_before, last_planned
 from batchsync.reconcile.suppressed import read_list
-from batchsync.reconcile.vendor_calls import with_emitted_calls
 from batchsync.util.files import make_private
 
 if TYPE_CHECKING:
@@ -76,68 +73,6 @@ class JobPlan:
     def awaiting_approval(self) -> bool:
         """Whether a guard stops this plan until it is approved."""
         return bool(self.comparison.plan.breaches) and not self.approved
-
-
-#: Number of requests for the description of a target before the run fails.
-DESCRIBE_ATTEMPTS = 5
-
-
-def describe(context: JobContext, services: Services, until: datetime | None = None) -> TargetFacts:
-    """Fetch the vendor's description of the job's target and check the record's members against its input template.
-
-    Args:
-        context: The job.
-        services: Clock and event sink to use between retries.
-        until: Latest time of another attempt; None for no limit.
-
-    Returns:
-        Parameters of the target and the columns of its input template, if any.
-
-    Raises:
-        UnavailableError: If the vendor cannot be reached, refuses the credentials, or does not know the target.
-        UsageError: If the record has a column that the template lacks.
-    """
-    emitting = with_emitted_calls(context, services)
-    facts = _describe_with_retries(emitting, services, until, context.job.mode)
-    if context.rules.one_mode_per_batch and context.job.removal is not None:
-        removal = _describe_with_retries(emitting, services, until, context.job.removal.mode)
-        facts = replace(facts, removal_params=removal.params)
-    _check_template(context, facts)
-    return facts
-
-
-def _describe_with_retries(context: JobContext, services: Services, ends_at: datetime | None, mode: str) -> TargetFacts:
-    """Call `describe`, which is repeatable, up to `DESCRIBE_ATTEMPTS` times with backoff, not after `ends_at`."""
-    attempts = 0
-    while True:
-        try:
-            return context.vendor.describe(context.job.target, mode)
-        except VendorError as failure:
-            attempts += 1
-            vendor_retry_at = failure.retry_at if isinstance(failure, RetryableError) else None
-            policy, now = context.policy, services.clock.now()
-            pause = backoff.delay(attempts, context.job.name, first=policy.backoff_first, maximum=policy.backoff_max)
-            until = max(now + pause, vendor_retry_at) if vendor_retry_at else now + pause
-            too_late = attempts >= DESCRIBE_ATTEMPTS or (ends_at is not None and until > ends_at)
-            if isinstance(failure, PermanentError) or too_late:
-                raise UnavailableError(
-                    f'{context.rules.title}, connection "{context.job.connection}": {failure.reason}',
-                    hint="nothing was sent; `batchsync doctor` checks connections one by one",
-                    name="environment.vendor",
-                ) from None
-        services.events.emit(Waiting(until=until))
-        services.clock.sleep(until - now)
-
-
-def _check_template(context: JobContext, facts: TargetFacts) -> None:
-    """Raise UsageError if the record has columns that the vendor's input template lacks."""
-    members = context.job.record.members
-    missing = [f'"{name}" ({node.place})' for name, node in members if facts.columns and name not in facts.columns]
-    if missing:
-        raise UsageError(
-            f"the vendor's input template has no column {', '.join(missing)}",
-            hint=f"its columns are {', '.join(facts.columns or ())}; nothing was sent",
-        )
 
 
 def plan(context: JobContext, services: Services, facts: TargetFacts | None = None, *, eager: bool = False) -> JobPlan:

@@ -14,11 +14,11 @@ from batchsync.core.row_outcome import RowOutcome
 from batchsync.core.run import Run, RunState, settlement_of
 from batchsync.errors import BatchsyncError, ExitCode, LockedError, SourceError, StalePlanError, most_severe_exit_code
 from batchsync.ports import JobFinished, RunFinished
+from batchsync.reconcile.describe import describe
 from batchsync.reconcile.erased_keys import forget_erased_keys
 from batchsync.reconcile.loop import Loop, WaitPolicy
 from batchsync.reconcile.new_run import NewRunRequest, begin_new_run
 from batchsync.reconcile.open_work import blocker_at, needs_attention, open_runs
-from batchsync.reconcile.plan import describe
 from batchsync.reconcile.prepare import abort_preparation
 from batchsync.reconcile.renames import check_rename, take_over, under_former_names
 from batchsync.reconcile.reopen import not_reopened, reopen
@@ -29,7 +29,6 @@ from batchsync.reconcile.vendor_clock import note_clock_offset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
 
     from batchsync.core.accounting import Settlement
     from batchsync.core.batch import Batch
@@ -141,7 +140,7 @@ def _run_level(
                 formers |= _begin_formers(context, services, leases, new_runs=new_runs is not None)
                 names = [item for item in context.job.renamed_from or () if item in formers]
                 runs[name] = [run for item in (*names, name) for run in open_runs(item, services)]
-                facts[name] = _begin(context, services, wait_policy.until, new_runs=new_runs is not None)
+                facts[name] = _begin(context, services, wait_policy, new_runs=new_runs is not None)
                 ready_contexts[name] = context
                 if new_runs and new_runs.plan_file is None and not context.job.suspend:
                     # Batches of a job that does not match its source any more proceed: they were matched before.
@@ -159,7 +158,7 @@ def _run_level(
             if new_runs and not context.job.suspend and name not in failed and name not in loop.failed:
                 try:
                     take_over(context, services)
-                    target = facts[name] or describe(context, services, wait_policy.until)
+                    target = facts[name] or describe(context, services, wait_policy.until, wait=wait_policy.wait)
                     begin_new_run(context, services, target, new_runs, loop, runs[name])
                 except BatchsyncError as error:
                     # With an error of the source, batches that were finalized before are valid and proceed.
@@ -214,7 +213,7 @@ def cause(error: BatchsyncError, job: str, services: Services) -> BatchsyncError
     return error
 
 
-def _begin(context: JobContext, services: Services, until: datetime | None, *, new_runs: bool) -> TargetFacts | None:
+def _begin(context: JobContext, services: Services, wait_policy: WaitPolicy, *, new_runs: bool) -> TargetFacts | None:
     """Abort unfinished preparations, sweep, reopen batches on `resume`, and check that the vendor can be reached."""
     name = context.job.name
     starts = new_runs and not context.job.suspend
@@ -226,7 +225,7 @@ def _begin(context: JobContext, services: Services, until: datetime | None, *, n
         reopen(context, services)
     if not (starts or open_runs(name, services)):
         return None
-    facts = describe(context, services, until)
+    facts = describe(context, services, wait_policy.until, wait=wait_policy.wait)
     note_clock_offset(facts.clock_offset, context, services)
     return facts
 

@@ -236,6 +236,17 @@ OBJECTS: dict[str, Members] = {
         "unresolved": ("[text]", "Batches of unknown outcome."),
         "approved": ("bool", "Whether the plan that waits is approved."),
     },
+    "open_alert": {
+        "job": ("text?", "Name of the job; null for the jobs file."),
+        "condition": ("text", "Transition that began it, as in docs/alerts.md."),
+        "since": ("time", "When it began."),
+    },
+    "waiting_channel": {
+        "channel": ("text", "Name of the channel."),
+        "messages": ("int", "Messages that wait."),
+        "since": ("time", "Time of the oldest one."),
+        "attempts": ("int", "How often the message that was tried most was tried."),
+    },
     "reject": {
         "at?": ("time", "When the row was rejected."),
         "job": JOB,

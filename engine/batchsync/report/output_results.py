@@ -76,6 +76,8 @@ RESULTS: dict[str, tuple[Members, ...]] = {
             "at": ("time", "Time of the report."),
             "open": ("[batch]", "Open batches, the most urgent first."),
             "jobs": ("[job_status]", "State of each job."),
+            "alerts": ("[open_alert]", "Conditions that were alerted, and hold."),
+            "channels": ("[waiting_channel]", "Channels of alerts to which messages wait."),
             "notes": NOTES,
             "next": NEXT,
         },
@@ -307,7 +309,7 @@ EVENTS: dict[str, tuple[Members, ...]] = {
     "limit_reached": (
         {
             "job": JOB,
-            "batch": BATCH,
+            "batch": ("text", "Id of the batch; empty for a job before its first call."),
             "limit": ("text", "The limit of the account, such as 10,000 rows a day."),
             "until": ("time?", "When it is tried again; null if it waits for a batch that no process follows."),
         },
@@ -370,6 +372,7 @@ EVENTS: dict[str, tuple[Members, ...]] = {
     "reject": (OBJECTS["reject"],),
     "group": (OBJECTS["reject_group"],),
     "open": (OBJECTS["batch"],),
+    "alert": (OBJECTS["open_alert"],),
     "tick": ({"job": JOB, "at": ("time", "When."), "timezone": ("text", "Time zone of the schedule.")},),
     "key": ({"key": ("text", "The key.")} | OBJECTS["key_state"],),
     "vendor": (OBJECTS["vendor"],),

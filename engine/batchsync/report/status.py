@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
+    from batchsync.report.alerts import OpenAlert, WaitingChannel
+
 #: Urgency of an open batch; lower values are listed first.
 _NEEDS_ATTENTION, _IN_DOUBT, _FAILING, _WAITING = range(4)
 
@@ -102,6 +104,8 @@ class StatusReport:
         next_of: Next step of the engine by batch ID, where known.
         notes: Remarks, such as an invalid jobs file.
         backup_failure: Why the last backup of the state folder failed; empty if it did not.
+        alerts: Conditions that were alerted, and hold.
+        channels: Channels of alerts to which messages wait.
     """
 
     now: datetime
@@ -110,6 +114,8 @@ class StatusReport:
     next_of: Mapping[str, steps.Step] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     backup_failure: str = ""
+    alerts: tuple[OpenAlert, ...] = ()
+    channels: tuple[WaitingChannel, ...] = ()
 
     @property
     def needs_attention(self) -> bool:
@@ -123,6 +129,7 @@ class StatusReport:
         """Return the open batches, most urgent first, then every job."""
         parts = [self._open_text(paint)] if self.open_batches else []
         parts += [_job_text(job, self.now, paint) for job in self.jobs]
+        parts += [f"{paint('alert', 'bad')}: {item.text()}" for item in self.alerts]
         parts += [f"{paint('note', 'dim')}: {escape_controls(note)}" for note in self._remarks()]
         parts += [f"{paint('next', 'head')}: {step}" for step in self.next_steps()]
         return "\n".join(parts) or "no jobs and no open batches"
@@ -143,7 +150,8 @@ class StatusReport:
             for job in self.jobs
         ]
         lines.append(markdown_table(("job", "state", "last run", "equation", "next tick"), rows, right=frozenset()))
-        return "\n".join([*lines, *(f"\n- {markdown(note)}" for note in self.notes)])
+        notes = [*(f"alert: {item.text()}" for item in self.alerts), *self._remarks()]
+        return "\n".join([*lines, *(f"\n- {markdown(note)}" for note in notes)])
 
     def data(self) -> dict[str, object]:
         """Return the state as a JSON-compatible dictionary."""
@@ -151,21 +159,26 @@ class StatusReport:
             "at": iso(self.now),
             "open": [self._open_data(batch) for batch in self._by_urgency()],
             "jobs": [job.data() for job in self.jobs],
+            "alerts": [item.data() for item in self.alerts],
+            "channels": [item.data() for item in self.channels],
             "notes": self._remarks(),
             "next": list(self.next_steps()),
         }
 
     def lines(self) -> Iterator[dict[str, object]]:
-        """Yield one NDJSON object per open batch and one per job."""
+        """Yield one NDJSON object per open batch, one per job, and one per condition that was alerted."""
         for batch in self._by_urgency():
             yield {"event": "open"} | self._open_data(batch)
         for job in self.jobs:
             yield {"event": "job"} | job.data()
+        for item in self.alerts:
+            yield {"event": "alert"} | item.data()
 
     def _remarks(self) -> list[str]:
-        """Return the notes, and that the last backup failed."""
+        """Return the notes, that the last backup failed, and which channels have not got their messages."""
         failed = f"the state folder was not backed up: {self.backup_failure}"
-        return [*self.notes, *([failed] if self.backup_failure else [])]
+        waiting = [item.text() for item in self.channels]
+        return [*self.notes, *([failed] if self.backup_failure else []), *waiting]
 
     def next_steps(self) -> tuple[str, ...]:
         """Return the next commands, most urgent first."""

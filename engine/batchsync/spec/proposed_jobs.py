@@ -54,7 +54,9 @@ def proposed_text(  # noqa: PLR0913 - the parts of the file
         *_members(proposal.members, 6),
     ]
     if proposal.unused:
-        shown = ", ".join(proposal.unused[:_LISTED]) + (", ..." if len(proposal.unused) > _LISTED else "")
+        shown = ", ".join(name.strip() or "(no name)" for name in proposal.unused[:_LISTED]) + (
+            ", ..." if len(proposal.unused) > _LISTED else ""
+        )
         lines.append(f"      # not used: {_comment(shown)}")
     if rules.modes[mode].value == "lookups":
         lines.append(f"    results: {{path: out/{job}.csv}} # or .parquet, .jsonl, or a table in a .sqlite file")

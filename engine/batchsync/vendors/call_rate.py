@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from batchsync.core.account_limits import MINUTE, RESERVED_FOR
-from batchsync.errors import RetryableError
+from batchsync.errors import CallsUsedUpError
 
 if TYPE_CHECKING:
     from batchsync.ports import Clock
@@ -39,7 +39,7 @@ class CallRate:
         """Return when the next call may begin.
 
         Raises:
-            RetryableError: If that is not soon; the call was not made.
+            CallsUsedUpError: If that is not soon; the call was not made.
         """
         with self._lock:
             if not self._wait_for_reservation():
@@ -59,7 +59,7 @@ class CallRate:
                 self._reserved, self._expires_at = found.amount - 1, now + RESERVED_FOR
                 return True
             if found.until - now > _LONGEST_WAIT:
-                raise RetryableError("the calls of the account for a day are used up", retry_at=found.until)
+                raise CallsUsedUpError(found.until)
             self._clock.sleep(max(found.until - now, timedelta(milliseconds=1)))
         return False
 

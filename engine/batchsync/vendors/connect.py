@@ -81,7 +81,7 @@ class Connector:
         if proxy:
             redactor.add_headers({"Proxy-Authorization": proxy.authorization} if proxy.authorization else {})
         http = open_transport(allowed_urls, rules.dialect.limits, clock, user_agent, ca_bundle, redactor)
-        http = replace(http, proxy=proxy)
+        http = replace(http, proxy=proxy, on_transfer=network.on_transfer)
         # Mocks issue tokens themselves.
         token_base = base if is_loopback(base) else rules.dialect.auth.base_url or base
         auth = Auth(rules.dialect.auth, credentials, http.send, base_url=token_base, clock=clock, redactor=redactor)

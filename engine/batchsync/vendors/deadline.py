@@ -26,14 +26,20 @@ if TYPE_CHECKING:
 class Deadline:
     """Time of the monotonic clock at which a call ends."""
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        on_transfer: Callable[[], None] = lambda: None,
+    ) -> None:
         """Start the time of a call.
 
         Args:
             seconds: Longest duration of the call.
             clock: Monotonic clock, in seconds.
+            on_transfer: Called before each read and write.
         """
-        self._clock = clock
+        self._clock, self._on_transfer = clock, on_transfer
         self._ends_at = clock() + seconds
 
     @property
@@ -50,6 +56,7 @@ class Deadline:
         remaining = self._ends_at - self._clock()
         if remaining <= 0:
             raise TimeoutError("the time limit of the call has passed")
+        self._on_transfer()
         return remaining if timeout is None else min(timeout, remaining)
 
 

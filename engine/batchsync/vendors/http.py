@@ -90,6 +90,7 @@ class HttpTransport:
     verify: str | bool
     redactor: Redactor = field(default_factory=Redactor)
     proxy: Proxy | None = None
+    on_transfer: Callable[[], None] = lambda: None
 
     def send(self, request: Request) -> Response:
         """Send a request; return the response, whatever its status, with at most `limits.answer_max` bytes of body.
@@ -161,7 +162,7 @@ class HttpTransport:
         if refusal:
             raise PermanentError(refusal)
         self.redactor.add_url(request.url)
-        deadline = Deadline(limit.total_seconds())
+        deadline = Deadline(limit.total_seconds(), on_transfer=self.on_transfer)
         with contextlib.ExitStack() as stack:
             try:
                 prepared = self._prepare(request, open_body(request, stack))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -15,8 +16,17 @@ if TYPE_CHECKING:
     from batchsync.observers.loop_health import LoopHealth
     from batchsync.reconcile.orders import Order, Reply
     from batchsync.report.masks import Mask
+    from batchsync.report.plan import PlanReport
     from batchsync.report.why import WhyReport
     from batchsync.web.live import LiveEvents
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPlan:
+    """A plan that was made for the page, with the first keys of each kind, and when that was."""
+
+    report: PlanReport
+    at: datetime
 
 
 class Backend(Protocol):
@@ -44,6 +54,10 @@ class Backend(Protocol):
         Raises:
             BatchsyncError: If no job has it.
         """
+        ...
+
+    def planned(self, job: str) -> ShownPlan | None:
+        """Return the plan of a job that was asked for in the last minutes; None if there is none."""
         ...
 
     def submit(self, order: Order) -> Future[Reply]:

@@ -31,7 +31,7 @@ _MAX_BODY, _MAX_FIELDS, _MAX_TEXT = 64 * 1024, 30, 500
 _PATIENCE = 8.0
 #: Seconds before the answer to a wrong token.
 _DELAY = 1.0
-VERBS = ("approve", "resolve", "collect", "resume", "run")
+VERBS = ("approve", "resolve", "collect", "resume", "run", "plan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,8 @@ class Forms:
             reply = await asyncio.wait_for(asyncio.shield(future), _PATIENCE)
         except TimeoutError:
             sentences = ["The loop is busy, for instance with comparing a large source. It does this next."]
+            if order.verb == "plan":
+                sentences = ["The source is compared; for a large one this takes longer. Go back to the plan then."]
             return self._message(request, HTTPStatus.ACCEPTED, "Accepted", sentences)
         except BatchsyncError as error:
             sentences = [text for text in (error.message, error.hint) if text]
@@ -107,6 +109,8 @@ class Forms:
             return self._message(request, HTTPStatus.CONFLICT, "The page was out of date", sentences)
         if not reply.done:
             return self._message(request, HTTPStatus.UNPROCESSABLE_ENTITY, "Nothing was changed", [reply.sentence])
+        if order.verb == "plan":
+            return redirect(link("/plan", "", {"job": order.job}))
         place = given.get("next") or link("/jobs/", order.job)
         return redirect(f"{place.partition('?')[0]}?done={order.verb}")
 
@@ -152,7 +156,7 @@ def _order(verb: str, given: Mapping[str, str], user: str) -> tuple[Order, str]:
     )
     if not order.job:
         return order, "The form names no job."
-    if not (name and reason):
+    if verb != "plan" and not (name and reason):
         return order, "Name and reason are needed: they are kept in the journal."
     if verb == "resolve" and outcome not in ("delivered", "resend"):
         return order, "Choose whether the vendor has the rows, or they are sent again."

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from batchsync.core.run import RunState
 from batchsync.errors import BatchsyncError
 from batchsync.report.masks import Mask
 from batchsync.report.text_format import strip_ansi
@@ -65,6 +66,7 @@ class Pages:
             Route("/rejects", self.rejects),
             Route("/rejects.{ending:str}", self.export),
             Route("/why", self.why),
+            Route("/plan", self.plan, methods=["GET"]),
             Route("/history", self.history),
             Route("/events", self.events),
         ]
@@ -176,6 +178,29 @@ class Pages:
         except BatchsyncError as error:
             return self.html("why.html", request, HTTPStatus.NOT_FOUND, **values | {"failure": error.message})
         return self.html("why.html", request, **values | {"text": report.text(strip_ansi)})
+
+    async def plan(self, request: Request) -> Response:
+        """Return the page with the plan of a job as it was last compared for the page."""
+        name = request.query_params.get("job", "")
+        if name not in self.backend.jobs():
+            return self.missing(request, f"job {name}")
+        values = self.shown(request)
+        if request.query_params.get("values") and not values["values"]:
+            return self.html("values.html", request)
+        last = await self.reader.read(lambda journal: journal.last_run(name))
+        held = last if last is not None and last.state is RunState.AWAITING_APPROVAL else None
+        found, text, same = self.backend.planned(name), "", False
+        if found is not None:
+            mask, report = self.mask(request), found.report
+            report = replace(
+                report,
+                preview=mask.preview(name, report.preview),
+                records=replace(report.records, mask=mask),
+            )
+            text, same = report.text(strip_ansi), held is not None and held.plan == report.plan.changes_digest
+        return self.html(
+            "plan.html", request, name=name, text=text, at=found.at if found else None, held=held, same=same, **values
+        )
 
     async def history(self, request: Request) -> Response:
         """Return the page with plots of the last days."""
