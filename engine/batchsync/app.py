@@ -150,7 +150,7 @@ class App:
         executor = None if self._untrusted else executor_of(resources, self.settings)
         if executor is not None:
             self._resources.callback(executor.shutdown)
-        return PolarsEngine(self.objects, self.events, executor=executor, threads=resources.threads)
+        return PolarsEngine(self.objects, self.events, executor=executor, threads=resources.threads, shared=LocalFolder)
 
     def _source_problems(self, job: Job, rules: VendorRules) -> tuple[Problem, ...]:
         """Return the mismatches of a job with its source, as far as it can be read, if jobs.yaml has other problems."""

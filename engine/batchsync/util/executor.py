@@ -92,7 +92,7 @@ def _map_in_order(
     try:
         for item in items:
             submitted.append(pool.submit(work, item))
-            if len(submitted) > concurrency:
+            while submitted and (len(submitted) > concurrency or submitted[0].done()):
                 yield submitted.popleft().result()
         while submitted:
             yield submitted.popleft().result()

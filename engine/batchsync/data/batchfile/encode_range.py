@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
 
 from batchsync.data.batchfile.changes import INTERNAL
 from batchsync.data.batchfile.encode_task import StageTask, prepare_lines
-from batchsync.data.batchfile.gzip_blocks import GzipBlock
+from batchsync.data.batchfile.encoded_range import EncodedRange, EncodedWriter
 from batchsync.data.batchfile.scattered_changes import iter_groups
 from batchsync.data.frame import columns
-from batchsync.data.frame.blob_file import BlobFile, BlobWriter
 from batchsync.data.record.stored_value import scratch_folder
 from batchsync.data.row import partitions
 
@@ -29,9 +26,6 @@ if TYPE_CHECKING:
 
 #: Approximate number of changes that a task encodes.
 TASK_ROWS = 250_000
-#: Names of the tables of an encoded range: packed lines and row manifest by group, and the blocks of all groups.
-_LINES, _MANIFEST, _BLOCKS = "lines", "manifest", "blocks"
-_BLOCK_COLUMNS = {"group": pl.UInt32, "size": pl.UInt32, "rows": pl.UInt32, "crc": pl.UInt32, "raw": pl.UInt64}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,28 +76,6 @@ class EncodeTask:
     label: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EncodedRange:
-    """What a task encoded.
-
-    Attributes:
-        key: Key of the file of its lines and row manifests.
-        blocks: Sizes and numbers of lines of its blocks, compressed.
-        rows: Number of records.
-        removals: Whether these are removals.
-    """
-
-    key: str
-    blocks: bytes
-    rows: int
-    removals: bool
-
-    def sizes(self) -> Iterator[tuple[int, int]]:
-        """Yield the bytes and the number of lines of each block."""
-        found = np.frombuffer(zlib.decompress(self.blocks), dtype="<u4").reshape(2, -1)
-        yield from zip(found[0].tolist(), found[1].tolist(), strict=True)
-
-
 def lay_out(task: LayoutTask) -> tuple[tuple[int, int, int], ...]:
     """Return the first frame, the frame after the last, and the index of the first record of each task to encode."""
     plan = task.plan.load()
@@ -129,19 +101,11 @@ def encode_range(task: EncodeTask) -> EncodedRange:
     """
     plan = task.plan.load()
     encoded = _removals(plan, task) if task.removals else _changes(plan, task)
-    rows = 0
-    blocks: list[tuple[int, int, int, int, int]] = []
-    with BlobWriter(scratch_folder(plan.changes.store, plan.source.prefix)) as out:
-        for group, item in enumerate(encoded):
-            out.add_bytes(_LINES, group, b"".join(block.data for block in item.blocks))
-            out.add(_MANIFEST, group, item.row_manifest)
-            blocks += [(group, len(block.data), block.rows, block.crc, block.size) for block in item.blocks]
-            rows += item.rows
-        table = pl.DataFrame(blocks, schema=_BLOCK_COLUMNS, orient="row")
-        out.add(_BLOCKS, 0, table)
-        key = out.finish()
-    sizes = np.array([table["size"].to_numpy(), table["rows"].to_numpy()], dtype="<u4")
-    return EncodedRange(key=key, blocks=zlib.compress(sizes.tobytes()), rows=rows, removals=task.removals)
+    into = scratch_folder(plan.changes.store, plan.source.prefix)
+    with EncodedWriter(into) as out:
+        for item in encoded:
+            out.add(item)
+        return out.finish(removals=task.removals)
 
 
 def _changes(plan: ChangesPlan, task: EncodeTask) -> Iterator[Encoded]:
@@ -172,37 +136,6 @@ def _removals(plan: ChangesPlan, task: EncodeTask) -> Iterator[Encoded]:
     for begin in range(0, rows.height, partitions.FRAME_ROWS):
         part = rows[begin : begin + partitions.FRAME_ROWS]
         yield prepare_lines(StageTask(spec=plan.source.spec, first=task.first + begin, rows=part, removal=True))
-
-
-def iter_blocks(store: ObjectStore, key: str, span: range) -> Iterator[tuple[GzipBlock, pl.DataFrame]]:
-    """Yield consecutive blocks of an encoded range, each with the row manifest of its lines.
-
-    Args:
-        store: Store of the encoded range.
-        key: Its key.
-        span: Numbers of the blocks, from 0.
-    """
-    file = BlobFile(store, key)
-    ends = pl.col("size", "rows").cum_sum().over("group").name.suffix("_end")
-    table = (
-        file.table(_BLOCKS, 0, _BLOCK_COLUMNS).with_columns(pl.col("size", "rows").cast(pl.Int64)).with_columns(ends)
-    )
-    for _, blocks in table[span.start : span.stop].group_by("group", maintain_order=True):
-        yield from _blocks_of_group(file, blocks)
-
-
-def _blocks_of_group(file: BlobFile, blocks: pl.DataFrame) -> Iterator[tuple[GzipBlock, pl.DataFrame]]:
-    """Yield consecutive blocks of a group with their row manifests."""
-    group = int(blocks["group"][0])
-    first = int(blocks["size_end"][0]) - int(blocks["size"][0])
-    place = file.span(_LINES, group)
-    begin = first + (place[0] if place is not None else 0)
-    data = memoryview(file.store.read(file.key, begin, int(blocks["size_end"][-1]) - first))
-    manifest = file.table(_MANIFEST, group, {})
-    for row in blocks.iter_rows(named=True):
-        end = row["size_end"] - first
-        block = GzipBlock(bytes(data[end - row["size"] : end]), row["rows"], row["crc"], row["raw"])
-        yield block, manifest[row["rows_end"] - row["rows"] : row["rows_end"]]
 
 
 def spans(total: int, size: int) -> Sequence[range]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
 
 from batchsync.data.batchfile.changes import CHANGES
+from batchsync.data.batchfile.encoded_range import EncodedRange
 from batchsync.data.frame.blob_file import BlobFile
 from batchsync.data.record.stored_value import StoredValue
 from batchsync.data.row import partitions
@@ -45,6 +46,7 @@ class ScatteredChanges:
         sent: Number of changes but removals.
         removed: Number of removals in each bucket.
         rows: Number of rows of the source.
+        encoded: The changes, encoded while they were compared; empty if they are not.
     """
 
     source: StoredValue[Any]
@@ -52,6 +54,7 @@ class ScatteredChanges:
     sent: int
     removed: tuple[int, ...]
     rows: int
+    encoded: tuple[EncodedRange, ...] = ()
 
     @property
     def store(self) -> ObjectStore:
@@ -65,9 +68,15 @@ class ScatteredChanges:
 
     def save(self, folder: Path) -> None:
         """Write down in the folder of the comparison where its changes are."""
-        facts = {name: value for name, value in asdict(self).items() if name != "source"}
-        source = {"key": self.source.key, "size": self.source.size, "digest": self.source.digest}
-        (folder / _FILE).write_text(json.dumps(facts | {"source": source}), encoding="utf-8")
+        facts = {
+            "source": {"key": self.source.key, "size": self.source.size, "digest": self.source.digest},
+            "keys": self.keys,
+            "sent": self.sent,
+            "removed": self.removed,
+            "rows": self.rows,
+            "encoded": [[item.key, item.blocks.hex(), item.groups] for item in self.encoded],
+        }
+        (folder / _FILE).write_text(json.dumps(facts), encoding="utf-8")
 
     @classmethod
     def of(cls, folder: Path, store: ObjectStore) -> Self:
@@ -85,6 +94,10 @@ class ScatteredChanges:
             sent=facts["sent"],
             removed=tuple(facts["removed"]),
             rows=facts["rows"],
+            encoded=tuple(
+                EncodedRange(key=key, blocks=bytes.fromhex(blocks), groups=tuple(groups))
+                for key, blocks, groups in facts["encoded"]
+            ),
         )
 
     def files(self) -> list[BlobFile]:

@@ -15,21 +15,20 @@ from batchsync.data.batchfile.encode import head_of, source_changed_error, tail_
 from batchsync.data.batchfile.encode_range import (
     TASK_ROWS,
     ChangesPlan,
-    EncodedRange,
     EncodeTask,
     LayoutTask,
     encode_range,
-    iter_blocks,
     lay_out,
     spans,
 )
+from batchsync.data.batchfile.encoded_range import EncodedRange, iter_blocks
 from batchsync.data.batchfile.file_cutter import FileCutter
 from batchsync.data.batchfile.scattered_changes import label_of
 from batchsync.data.record.stored_value import scratch_folder, store_value
 from batchsync.ports import ObjectFolder, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from batchsync.core.batch import BatchFile
     from batchsync.data.batchfile.scattered_changes import ScatteredChanges
@@ -94,9 +93,8 @@ def iter_sealed(changes: ScatteredChanges, rows_min: int, context: StageContext)
     plan = store_value(into, ChangesPlan(changes=changes, objects=context.objects, rows_min=rows_min))
     job = changes.source.load().spec.compiled.job
     done = 0
-    tasks = _encode_tasks(plan, changes, job.name, context)
     with (
-        closing(context.workers.map_in_order(encode_range, tasks)) as encoded,
+        closing(_encoded(plan, changes, job.name, context)) as encoded,
         closing(context.workers.map_in_order(seal, _seal_tasks(plan, encoded))) as sealed,
     ):
         for file in sealed:
@@ -110,6 +108,17 @@ def iter_sealed(changes: ScatteredChanges, rows_min: int, context: StageContext)
     if done != changes.total:
         error = source_changed_error(job)
         raise error
+
+
+def _encoded(
+    plan: StoredValue[ChangesPlan], changes: ScatteredChanges, job: str, context: StageContext
+) -> Generator[EncodedRange]:
+    """Yield the encoded changes, in the order of sending."""
+    if changes.encoded:
+        yield from changes.encoded
+        return
+    with closing(context.workers.map_in_order(encode_range, _encode_tasks(plan, changes, job, context))) as done:
+        yield from done
 
 
 def _encode_tasks(

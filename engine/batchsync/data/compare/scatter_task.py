@@ -5,12 +5,14 @@ A task returns counts only; the rows stay in the store that all tasks share.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from batchsync.data.baseline.segments import holds_former_fingerprints
+from batchsync.data.batchfile.encoded_range import EncodedWriter
 from batchsync.data.compare.read_source import CompareTask, prepare_comparison
 from batchsync.data.compare.source_counts import SourceCounts
 from batchsync.data.frame import columns
@@ -21,6 +23,7 @@ from batchsync.data.record.stored_value import scratch_folder
 from batchsync.data.row.partitions import referenced_frames
 
 if TYPE_CHECKING:
+    from batchsync.data.batchfile.encoded_range import EncodedRange
     from batchsync.data.record.source_plan import SourcePlan
     from batchsync.data.record.stored_value import StoredValue
     from batchsync.ports import ObjectStore
@@ -38,11 +41,13 @@ class ScatterTask:
     Attributes:
         plan: How the source is read.
         frames: Numbers of the frames, from 0.
+        eager: Whether to encode the valid records, too.
         label: What the task is about, for messages.
     """
 
     plan: StoredValue[SourcePlan]
     frames: range
+    eager: bool = False
     label: str = ""
 
 
@@ -56,6 +61,7 @@ class Scattered:
         invalid: Number of invalid rows.
         listed: Number of keys on the suppression list.
         last: Number of its last row.
+        encoded: Its encoded records, a group for each frame, if the task is eager.
     """
 
     counts: SourceCounts
@@ -63,6 +69,7 @@ class Scattered:
     invalid: int
     listed: int
     last: int
+    encoded: EncodedRange | None = None
 
 
 def scatter(task: ScatterTask) -> Scattered:
@@ -77,16 +84,25 @@ def scatter(task: ScatterTask) -> Scattered:
     records: list[pl.DataFrame] = []
     invalid: list[pl.DataFrame] = []
     listed: list[pl.DataFrame] = []
-    for part in referenced_frames(compiled.source_files, plan.reader, plan.row_counts, task.frames):
-        compared = prepare_comparison(CompareTask(plan.spec, part))
-        records.append(compared.examined.records)
-        invalid.append(compared.examined.invalid)
-        counts.warn(compared.examined.warnings)
-        if compared.keyed is not None:
-            counts.add(compiled.job, compiled.schema, compared.keyed)
-            invalid.append(compared.keyed.keyless)
-            listed.append(compared.keyed.listed)
-        last = part.last
+    with ExitStack() as stack:
+        encoder = (
+            stack.enter_context(EncodedWriter(scratch_folder(plan.store, f"{plan.prefix}/encoded")))
+            if task.eager
+            else None
+        )
+        for part in referenced_frames(compiled.source_files, plan.reader, plan.row_counts, task.frames):
+            compared = prepare_comparison(CompareTask(plan.spec, part, eager=task.eager))
+            records.append(compared.examined.records)
+            invalid.append(compared.examined.invalid)
+            counts.warn(compared.examined.warnings)
+            if compared.keyed is not None:
+                counts.add(compiled.job, compiled.schema, compared.keyed)
+                invalid.append(compared.keyed.keyless)
+                listed.append(compared.keyed.listed)
+            if encoder is not None and compared.encoded is not None:
+                encoder.add(compared.encoded)
+            last = part.last
+        encoded = encoder.finish() if encoder is not None else None
     counts.records = sum(frame.height for frame in records)
     by_bucket = bucket_of_key(columns.KEY, plan.buckets)
     with BlobWriter(scratch_folder(plan.store, plan.prefix)) as out:
@@ -100,6 +116,7 @@ def scatter(task: ScatterTask) -> Scattered:
         invalid=sum(frame.height for frame in invalid),
         listed=sum(frame.height for frame in listed),
         last=last,
+        encoded=encoded,
     )
 
 

@@ -18,7 +18,9 @@ from batchsync.core.contract import ContractCounts
 from batchsync.core.job import OnRemovedAnswer
 from batchsync.core.keep import Keep
 from batchsync.core.naming import segment_key
+from batchsync.core.vendor_rules import Reference
 from batchsync.data.batchfile.changes import CHANGES
+from batchsync.data.batchfile.encoded_range import is_complete
 from batchsync.data.batchfile.scattered_changes import ScatteredChanges, label_of
 from batchsync.data.compare.classified_files import write_changes, write_invalid
 from batchsync.data.compare.classify import ClassifiedRows, StaleWatermarkError, partition_by_row
@@ -168,6 +170,14 @@ class _ScatteredComparison:
         keys = sum(self.row_counts) + sum(segment.rows for segment in self.baseline.segments)
         return int(min(1 << (max(0, keys - 1) // BUCKET_ROWS).bit_length(), DIGEST_RANGES))
 
+    @property
+    def is_eager(self) -> bool:
+        """Whether every valid record is sent as it is read, because the target is known to hold nothing."""
+        context, file = self.context, self.compiled.rules.file
+        nothing_known = not self.baseline.segments and not context.in_flight and context.watermark is None
+        numbered = file.reference is Reference.NUMBER or file.rows_max is not None
+        return context.eager and nothing_known and context.listed is None and not numbered
+
     def compare(self) -> Comparison:
         """Return the comparison; without the watermark if the baseline lacks a record below it."""
         former, in_flight = self._known()
@@ -240,6 +250,9 @@ class _ScatteredComparison:
             removed=tuple(item.removed for item in joined),
             rows=sum(self.row_counts),
         )
+        encoded = tuple(item.encoded for item in scattered if item.encoded is not None)
+        if is_complete(encoded, changes.total, partitions.FRAME_ROWS // 2):
+            changes = replace(changes, encoded=encoded)
         changes.save(context.folder)
         if not context.eager:
             changes.write(context.folder / "changes.parquet")
@@ -252,7 +265,10 @@ class _ScatteredComparison:
         size = self.compiled.source_files.reader.size(self.compiled.source_files)
         frames, per_range = -(-rows // partitions.FRAME_ROWS), self.range_rows // partitions.FRAME_ROWS
         ranges = (range(first, min(first + per_range, frames)) for first in range(0, frames, per_range))
-        tasks = (ScatterTask(plan=source, frames=part, label=label_of(job.name, part, rows)) for part in ranges)
+        tasks = (
+            ScatterTask(plan=source, frames=part, eager=self.is_eager, label=label_of(job.name, part, rows))
+            for part in ranges
+        )
         with closing(self.surroundings.workers.map_in_order(scatter, tasks)) as done:
             for result in done:
                 counts.merge(job, self.compiled.schema, result.counts)
