@@ -141,6 +141,8 @@ def test_duplicate_keys_of_several_ranges_are_one_error(tmp_path: Path) -> None:
 
 def test_source_that_changes_before_it_is_encoded_is_refused(tmp_path: Path) -> None:
     bench = made(tmp_path, "parquet")
+    write(bench, "parquet", [(1000, "1")])
+    bench.accept_all()
     write(bench, "parquet", [(number, "1") for number in range(50)])
     engine = by_tasks(tmp_path)
     comparison = compared(bench, engine, eager=True)
