@@ -16,7 +16,7 @@ KINDS = ("noqa", "type: ignore", "pragma: no cover")
 #: Number of exceptions by folder, in the order of KINDS. Raise a number manually and state the reason in the commit;
 #: lower it when an exception is gone.
 EXCEPTIONS = {
-    "engine": (150, 3, 0),
+    "engine": (152, 3, 0),
     "mocks": (11, 2, 0),
     "tests": (56, 7, 0),
     "elsewhere": (1, 0, 0),
