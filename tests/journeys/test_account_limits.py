@@ -81,9 +81,16 @@ def test_limit_is_no_error_and_says_until_when_it_lasts(deployment: Deployment) 
     deployment.run("sync", "guests", "--no-wait", expect=5)
 
     assert (expected["days"], expected["batch_files"]) == (2, 2)
+    assert (expected["day_limit"], expected["day_limit_from"]) == ("20 rows", "connection")
     assert re.search(r"waits for the limit of 20 rows a day until \d{4}-", deployment.shown())
     deployment.run("resume", "guests")
     assert len(deployment.delivered(CDP)) == 29
+
+    # The next plan knows how long these batches took.
+    deployment.edit("guest 1,", "changed 1,", "guests.csv")
+    text = deployment.run("plan", "guests", "--limit", "0")
+    assert "by 29 records in past batches of this job" in text
+    assert re.search(r"expected time: about .+ at the vendor: 1 batch \(by 2 past batches of this job", text)
 
 
 def test_job_without_calls_left_waits_for_the_next_day(deployment: Deployment) -> None:

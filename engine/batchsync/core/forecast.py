@@ -175,7 +175,7 @@ def forecast(to_send: ToSend, rules: VendorRules, policy: Policy, past: PastBatc
     uploads = None if size is None else _uploads(size, past)
     duration = None if per_batch is None else per_batch * rounds + (uploads or timedelta()) / in_flight
     calls = files * (_calls(rules.dialect) + (0 if per_batch is None else _polls(per_batch, policy)))
-    days, day_limit, day_limit_from = _days((records, size, calls), files, rules.policy, policy)
+    days, day_limit, day_limit_from = _days((records, size, calls), rows_per_file, rules.policy, policy)
     whole_days = timedelta(days=days - 1)
     return Forecast(
         vendor=rules.name,
@@ -243,20 +243,20 @@ def _uploads(size: int, past: PastBatches) -> timedelta | None:
 
 
 def _days(
-    amounts: tuple[int, int | None, int], files: int, vendor: Policy, policy: Policy
+    amounts: tuple[int, int | None, int], rows_per_file: int, vendor: Policy, policy: Policy
 ) -> tuple[int, str, Basis | None]:
     """Return the days that limits of the account ask for, the limit that asks for most, and who set it.
 
     Args:
         amounts: Records, bytes and calls of all batches.
-        files: Number of batches, which are not divided between days.
+        rows_per_file: Records of a full batch; a batch is not divided between days.
         vendor: Policy of the vendor.
         policy: Policy of the connection.
     """
     days, limit_text, set_by = 1, "", None
     for amount, name in zip(amounts, ("rows", "bytes", "calls"), strict=True):
         limit = getattr(policy.account, f"{name}_per_day")
-        of_batch = 1 if name == "calls" else math.ceil((amount or 0) / files)
+        of_batch = 1 if name == "calls" else math.ceil((amount or 0) * rows_per_file / amounts[0])
         needed = days_needed(amount, limit, of_batch)
         if needed > days:
             days, limit_text = needed, f"{limit:,} {name}"

@@ -90,6 +90,9 @@ class RejectObjects:
             job: Name of the job.
             rows: Rows of `rejects` in the order of their numbers; at least one.
 
+        Returns:
+            The object.
+
         Raises:
             UnavailableError: If it cannot be written.
         """
@@ -117,6 +120,11 @@ class RejectObjects:
 
     def keys_among(self, job: str, file: str, keys: Collection[str]) -> set[str]:
         """Return those of some keys that rejects of an object have.
+
+        Args:
+            job: Name of the job.
+            file: The object.
+            keys: The keys.
 
         Raises:
             StateError: If the object is missing or damaged.
