@@ -94,6 +94,7 @@ def test_merges_are_run_and_bad_ones_leave_last_good_one_active(repository: Repo
     first = repository.head()
     where = ("--git", f"{repository.folder}#main")
     with serving(deployment, *where) as run:
+        run.wait_for(rf"serving [\w, ]*guests of revision {first[:12]}; the next tick is 2\d\d\d-")
         run.wait_for(r"guests: settled[^\0]*29 added")
         bad = edit(repository, "=lower(email)", "=lower(email")
         refused = run.wait_for(r"\S+jobs\.yaml:\d+:\d+[^\0]*is invalid; the previous jobs stay active")

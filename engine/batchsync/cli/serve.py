@@ -285,7 +285,7 @@ def _serving(contexts: Sequence[SelectedJob], revisions: Revisions | None, now: 
     if not names:
         return "serving no job, because none has a schedule any more"
     shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-    of = f" of revision {escape_controls(revisions.revision)}" if revisions is not None else ""
+    of = f" of revision {escape_controls(revisions.revision[:12])}" if revisions is not None else ""
     return f"serving {shown}{of}; {_next_tick(contexts, now)}"
 
 

@@ -104,7 +104,7 @@ def propose(columns: Sequence[ColumnFacts], schema: RecordSchema, mode: str) -> 
         schema: Record schema of the vendor.
         mode: Mode of the job.
     """
-    # Such as the index that data frames are written with: a name that nobody can write in jobs.yaml.
+    # Such as the index that data frames are written with: a name that cannot be written in jobs.yaml.
     unnamed = tuple(item.name for item in columns if not item.name.strip() or not item.name.isprintable())
     columns = [item for item in columns if item.name not in unnamed] or columns
     key = _key(columns)

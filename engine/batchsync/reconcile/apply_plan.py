@@ -48,7 +48,8 @@ def require_applicable(opened: OpenedPlanFile, contexts: Sequence[SelectedJob], 
 
     Args:
         opened: The plan file.
-        contexts: The jobs to apply. Jobs that cannot reach their vendor are left out; they fail by themselves.
+        contexts: The jobs to apply. Jobs that cannot reach their vendor are left out; they fail by themselves. So are
+            those whose run an earlier process began, which is followed to its end.
         services: Data engine and journal to use.
 
     Raises:
@@ -57,7 +58,7 @@ def require_applicable(opened: OpenedPlanFile, contexts: Sequence[SelectedJob], 
     refused = [
         (context.job.name, reason)
         for context in contexts
-        if isinstance(context, JobContext)
+        if isinstance(context, JobContext) and not run_in_progress(context.job.name, opened, services)
         for reason in moved_reasons(context, opened, services)
     ]
     if refused:
@@ -123,6 +124,18 @@ def apply_plan(context: JobContext, services: Services, facts: TargetFacts, open
     elif (answers := services.plan_rows.answers_of(folder)) is not None:
         remove_answers(context, answers, services)
     return Application(run=run, batches=batches)
+
+
+def run_in_progress(job: str, opened: OpenedPlanFile, services: Services) -> str:
+    """Return the run that applies the plan of a job and is not settled, such as after a crash; empty if there is none.
+
+    Args:
+        job: Name of the job.
+        opened: The plan file.
+        services: The journal to read.
+    """
+    run = services.store.applied_run(opened.content.id, job)
+    return run if run and services.store.run(run).state is not RunState.SETTLED else ""
 
 
 def present_of(context: JobContext, opened: OpenedPlanFile, services: Services) -> Present:

@@ -42,13 +42,16 @@ def begin_new_run(
         target: The vendor's description of the target.
         wanted: What the run is for.
         loop: Sends the batches.
-        runs: Receives the id of the run, if it was journaled.
+        runs: The runs of the job that were open before; receives the id of the run, if it was journaled.
 
     Raises:
         BatchsyncError: If the run cannot begin, or a batch cannot be prepared.
     """
     if wanted.plan_file is None:
         _send_while_preparing(prepare(context, services, target, wanted.tick), loop, runs)
+        return
+    if services.store.applied_run(wanted.plan_file.content.id, context.job.name) in runs:
+        # An earlier process began it, and died; this one has followed its batches.
         return
     applied = apply_plan(context, services, target, wanted.plan_file)
     runs.append(applied.run.id)
