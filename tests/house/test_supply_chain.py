@@ -35,6 +35,8 @@ ALLOWED = {
     # Tasks, pickled and loaded by the test.
     "tests/data/test_executors.py": {"pickle"},
     "tests/data/inline_executor.py": {"pickle"},
+    # Sizes of tasks and of their results; nothing is loaded.
+    "benchmarks/executors.py": {"pickle"},
     # An expression, as it travels in a task.
     "tests/data/test_expression_bounds.py": {"pickle"},
     # Results that workers of a test run leave in its private folder.
