@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from batchsync.cli.doctor_alerts import examine_alerts
 from batchsync.cli.online import examine_online, is_online
 from batchsync.errors import BatchsyncError, SpecError, VendorError
+from batchsync.executors.probe import examine_workers
+from batchsync.preparation import executor_of, resolved
 from batchsync.report.checks import Check
 from batchsync.report.text_format import moment, pluralize, size
 from batchsync.source import check_database, check_storage
@@ -42,6 +44,7 @@ def examine(app: App, session: Session) -> Iterator[Check]:
     yield from _journal(app, session)
     if deployment is None:
         return
+    yield from _workers(app, deployment)
     yield from (_database(app, item) for item in deployment.databases.values())
     yield from (_storage(app, item) for item in deployment.storages.values())
     yield from map(
@@ -49,6 +52,28 @@ def examine(app: App, session: Session) -> Iterator[Check]:
     )
     yield from examine_alerts(deployment.alerts, is_trial=app.settings.mocks)
     yield from _connections(app, deployment)
+
+
+def _workers(app: App, deployment: Deployment) -> Iterator[Check]:
+    """Check that each worker of the executor runs the same versions, and shares the state folder with this process."""
+    resources = resolved(deployment.resources, app.settings)
+    try:
+        executor = executor_of(resources, app.settings)
+        if executor is None:
+            return
+        kind, token = resources.executor.kind, f"{os.getpid()}-{app.clock.now():%Y%m%dT%H%M%S}"
+        with executor:
+            found = tuple(examine_workers(executor, app.objects, token))
+    except BatchsyncError as error:
+        yield Check(name="executor", ok=False, found=error.message, fix=error.hint)
+        return
+    except OSError as error:
+        fix = "give yourself write access to the state folder"
+        yield Check(name="executor", ok=False, found=f"cannot write to the state folder ({error.strerror})", fix=fix)
+        return
+    yield Check(name="executor", ok=True, found=f"{kind}: {pluralize(len(found), 'worker')}")
+    for item in found:
+        yield Check(name=f"worker {item.worker}", ok=not item.fix, found=item.found, fix=item.fix)
 
 
 def _database(app: App, database: Database) -> Check:

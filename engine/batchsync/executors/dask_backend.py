@@ -7,6 +7,7 @@ of this machine by some that are made for them. Dask only carries bytes: what th
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import signal
 import tempfile
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from batchsync.errors import BatchsyncError, UnavailableError, UsageError, install_hint
 from batchsync.executors.dask_access import check_access, security_of
 from batchsync.executors.opening import cores
-from batchsync.executors.pickled_calls import pickled_call, result_of_answer
+from batchsync.executors.pickled_calls import pickled_call, result_of_answer, run_pickled_call
 from batchsync.executors.supervised import FailedTry
 
 if TYPE_CHECKING:
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
     from batchsync.core.executor_choice import ExecutorChoice
     from batchsync.executors.opening import ExecutionSettings
     from batchsync.executors.pickled_calls import Call
+    from batchsync.executors.probe import Probe, WorkerReport
 
 #: Longest wait for a scheduler, and for the first worker, in seconds.
-_CONNECT_MAX, _WORKERS_MAX = 15.0, 60.0
+_CONNECT_MAX, _WORKERS_MAX = 10.0, 60.0
 #: Longest wait for the end of what was started, and for workers that are started again, in seconds.
 _CLOSE_MAX, _RESTART_MAX = 3.0, 30.0
+_LOGGERS = ("distributed", "distributed.client", "tornado.application", "asyncio")
 _ENDED = "then run the same command again; nothing is lost"
 
 
@@ -64,7 +67,9 @@ class DaskBackend:
     @property
     def concurrency(self) -> int | None:
         """Number of threads of all workers."""
-        threads: dict[str, int] = self.client().nthreads()
+        client = self.client()
+        with self._translated():
+            threads: dict[str, int] = client.nthreads()
         return max(1, sum(threads.values()))
 
     def start(self, started: Callable[[int], None]) -> None:
@@ -95,8 +100,9 @@ class DaskBackend:
                 except BaseException:
                     self._close()
                     raise
-                self._client.subscribe_topic(self._topic, self._begin)
-                self._executor = self._client.get_executor(pure=False, retries=0)
+                with self._translated():
+                    self._client.subscribe_topic(self._topic, self._begin)
+                    self._executor = self._client.get_executor(pure=False, retries=0)
             return self._client
 
     @property
@@ -120,7 +126,7 @@ class DaskBackend:
         access = self._settings.dask
         if self._choice.cluster:
             check_access(access)
-        # Dask prints what goes wrong; here it is part of an error. Both are read when it is imported.
+        # Dask prints what goes wrong, which is part of an error here: in workers, and in this process.
         os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
         warnings.filterwarnings("ignore", module=r"distributed\.")
         try:
@@ -128,6 +134,8 @@ class DaskBackend:
         except ModuleNotFoundError as error:
             message = f"executor: {{dask: ...}} needs the package {error.name}"
             raise UsageError(message, hint=install_hint("dask"), name="environment.package") from None
+        for name in _LOGGERS:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         if not self._choice.cluster:
             with _interrupts_blocked():
                 return self._local(distributed)
@@ -145,7 +153,8 @@ class DaskBackend:
                 name="environment.executor",
             ) from error
         self._resources.callback(_closed_within, client)
-        self._require_workers(client)
+        with self._translated():
+            self._require_workers(client)
         return client
 
     def _require_workers(self, client: Any) -> None:
@@ -196,7 +205,9 @@ class DaskBackend:
     def submit(self, number: int, call: Call) -> Future[Any]:
         """Submit a call as bytes."""
         run_try = import_module("batchsync.executors.dask_tasks").run_try
-        future: Future[Any] = self._executor.submit(run_try, pickled_call(call), self._topic, number)
+        payload = pickled_call(call)
+        with self._translated():
+            future: Future[Any] = self._executor.submit(run_try, payload, self._topic, number)
         return future
 
     def result_of(self, future: Future[Any]) -> Any:
@@ -204,30 +215,64 @@ class DaskBackend:
         return result_of_answer(future.result())
 
     def failure_of(self, future: Future[Any]) -> FailedTry | None:
-        """Return why a call failed: the connection was lost, or too many workers died while they ran it.
+        """Return why a call failed: the connection was lost, or its workers died or cannot run it.
 
         Args:
             future: The try, which has ended.
 
         Returns:
-            The reason; None if the call returned or raised by itself.
+            The reason; None if there is an answer, which has the error of the call if it raised one.
         """
-        if not future.cancelled():
-            error = future.exception()
-            if type(error).__name__ != "KilledWorker":
-                return None
+        error = None if future.cancelled() else future.exception()
+        if future.cancelled() and self._client is not None and self._client.status == "running":
+            return FailedTry("the Dask scheduler cancelled it", "check the scheduler")
+        if future.cancelled() or isinstance(error, OSError | TimeoutError):
+            return FailedTry(error=self._lost())
+        if error is None:
+            return None
+        if type(error).__name__ == "KilledWorker":
             reason = "the worker processes that ran it died, one after the other"
             return FailedTry(reason, "give the workers more memory, if the system ended them for that", final=True)
-        if self._client is not None and self._client.status == "running":
-            return FailedTry("the Dask scheduler cancelled it", "check the scheduler")
+        reason = f"a worker cannot run it: {type(error).__name__}: {error}"
+        return FailedTry(reason, "compare the versions of the workers with `batchsync doctor`", final=True)
+
+    def _lost(self) -> UnavailableError:
+        """Return the error of a connection that was lost."""
         where = f"at {self._settings.dask.address} " if self._choice.cluster else ""
-        return FailedTry(
-            error=UnavailableError(
-                f"the connection to the Dask scheduler {where}was lost",
-                hint=f"check that it runs with `batchsync doctor`, {_ENDED}",
-                name="environment.executor",
-            )
+        return UnavailableError(
+            f"the connection to the Dask scheduler {where}was lost",
+            hint=f"check that it runs with `batchsync doctor`, {_ENDED}",
+            name="environment.executor",
         )
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Translate errors of the connection.
+
+        Raises:
+            UnavailableError: If the connection was lost.
+        """
+        try:
+            yield
+        except (OSError, TimeoutError, RuntimeError) as error:
+            raise self._lost() from error
+
+    def run_on_each_worker(
+        self, function: Callable[[Probe], WorkerReport], probe: Probe
+    ) -> dict[str, WorkerReport | BaseException]:
+        """Return what a function returned or raised on each worker, by the address of the worker.
+
+        Args:
+            function: A module-level function.
+            probe: Its argument.
+        """
+        client, payload = self.client(), pickled_call((function, (probe,), {}))
+        with self._translated():
+            answers = client.run(run_pickled_call, payload, on_error="return")
+        return {
+            worker: answer if isinstance(answer, BaseException) else result_of_answer(answer)
+            for worker, answer in answers.items()
+        }
 
     def abandon(self, number: int, future: Future[Any]) -> None:
         """Cancel a try. A worker with a single thread is started again, because nothing else ends what it runs."""

@@ -98,7 +98,14 @@ class InstalledBackend:
         return future.result()
 
     def failure_of(self, future: Future[Any]) -> FailedTry | None:
-        """Return why a call failed, if its executor broke or cancelled it. A broken executor is left."""
+        """Return why a call failed, if its executor broke or cancelled it. A broken executor is left.
+
+        Args:
+            future: The try, which has ended.
+
+        Returns:
+            The reason; None if the call returned or raised by itself.
+        """
         if future.cancelled():
             return FailedTry(f"the executor {self._choice.kind} cancelled it", "check the service of the executor")
         error = future.exception()
