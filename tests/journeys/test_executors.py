@@ -23,13 +23,10 @@ if TYPE_CHECKING:
 
 #: More rows than one task takes.
 GUESTS = 30_000
-POOL = r"""
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
-
-def open_pool(options, settings):
-    return ProcessPoolExecutor(options["workers"], multiprocessing.get_context("spawn"))
-"""
+PAGE = (Path(__file__).parents[2] / "docs" / "executors.md").read_text(encoding="utf-8")
+#: The executor that the page shows, and its entry point.
+POOL = PAGE.partition("```python\n")[2].partition("```")[0]
+ENTRY_POINT = PAGE.partition('[project.entry-points."batchsync.executors"]\n')[2].partition("```")[0]
 
 
 @contextmanager
@@ -68,7 +65,7 @@ def test_any_executor_sends_the_same_batches(tmp_path: Path, monkeypatch: pytest
         folder = tmp_path / str(number)
         with deployed(folder, executor) as deployment:
             if "pool" in executor:
-                install(folder, monkeypatch, POOL, "[batchsync.executors]\npool = acme_batchsync:open_pool\n")
+                install(folder, monkeypatch, POOL, "[batchsync.executors]\n" + ENTRY_POINT.replace('"', ""))
             deployment.run("sync", "guests", timeout=100)
             found.append(sent(deployment))
     digests, delivered = found[0]

@@ -167,6 +167,8 @@ def _finding(name: str, answer: WorkerReport | BaseException, objects: ObjectSto
         error = f"{type(answer).__name__}: {answer}"
         fix = f"install batchsync {version('batchsync')} with the same packages on the worker"
         return WorkerFinding(worker=name, found=f"cannot run a task of batchsync ({error})", fix=fix)
+    # Read in any case: the object is deleted, too.
+    problem = answer.problem or _unread(answer, objects)
     ours = _versions()
     differing = [package for package in ours if answer.versions.get(package) != ours[package]]
     if differing:
@@ -176,7 +178,6 @@ def _finding(name: str, answer: WorkerReport | BaseException, objects: ObjectSto
         packages = " ".join(f"'{item}=={ours[item]}'" for item in differing if item != "python")
         fix = f"on the worker: pip install {packages}" if packages else f"run the worker with Python {ours['python']}"
         return WorkerFinding(worker=name, found=f"has {pairs}", fix=fix)
-    problem = answer.problem or _unread(answer, objects)
     if problem:
         fix = "mount the state folder under the same path on all workers, or name a shared one with --state"
         return WorkerFinding(worker=name, found=problem, fix=fix)
