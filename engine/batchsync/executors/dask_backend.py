@@ -14,6 +14,7 @@ import tempfile
 import warnings
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
+from multiprocessing import resource_tracker
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 #: Longest wait for a scheduler, and for the first worker, in seconds.
 _CONNECT_MAX, _WORKERS_MAX = 10.0, 60.0
 #: Longest wait for the end of what was started, and for workers that are started again, in seconds.
-_CLOSE_MAX, _RESTART_MAX = 3.0, 30.0
+_CLOSE_MAX, _RESTART_MAX = 0.7, 30.0
 _LOGGERS = ("distributed", "distributed.client", "tornado.application", "asyncio")
 _ENDED = "then run the same command again; nothing is lost"
 
@@ -197,7 +198,7 @@ class DaskBackend:
             silence_logs=False,
             env={"POLARS_MAX_THREADS": str(max(1, cores() // count))},
         )
-        self._resources.callback(_closed_within, cluster)
+        self._resources.callback(_closed_cluster, cluster)
         client = distributed.Client(cluster, set_as_default=False)
         self._resources.callback(_closed_within, client)
         return client
@@ -295,10 +296,19 @@ class DaskBackend:
         self._workers.clear()
 
 
-def _closed_within(resource: Any) -> None:
-    """Close a client or a cluster, and wait for a limited time: processes end with this one in any case."""
-    # Closing a cluster once more at the end of the process would only wait longer.
+def _closed_cluster(cluster: Any) -> None:
+    """Close the processes of this machine, and kill those that take longer: an interrupted command has no time."""
+    # Closing once more at the end of this process would only wait longer.
     atexit.unregister(import_module("distributed.deploy.spec").close_clusters)
+    processes = [nanny.pid for nanny in cluster.workers.values()]
+    _closed_within(cluster)
+    for process in filter(None, processes):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+def _closed_within(resource: Any) -> None:
+    """Close a client or a cluster, and wait for a limited time."""
     thread = Thread(target=resource.close, name="batchsync-dask-close", daemon=True)
     thread.start()
     thread.join(_CLOSE_MAX)
@@ -307,6 +317,8 @@ def _closed_within(resource: Any) -> None:
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
     """Block SIGINT for the threads and processes that are started: Ctrl-C of a terminal reaches all its processes."""
+    # Its first start would unblock the signal again.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

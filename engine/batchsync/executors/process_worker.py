@@ -6,6 +6,7 @@ import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any
 
 from batchsync.executors.pickled_calls import pickled_answer
@@ -30,7 +31,7 @@ def run_worker(connection: Connection, library_threads: int) -> None:
     # Ctrl-C of a terminal reaches all its processes; the parent process decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with ThreadPoolExecutor(1) as receiver, ThreadPoolExecutor(1) as runner:
-        connection.send(READY)
+        _send(connection, bytes(ForkingPickler.dumps(READY)))
         while True:
             received = receiver.submit(connection.recv)
             error = received.exception()
@@ -49,8 +50,13 @@ def _fail(error: BaseException) -> None:
 
 
 def _answer(connection: Connection, done: Future[Any]) -> None:
-    """Send the answer to a call, unless the parent process has ended."""
+    """Send the answer to a call."""
+    _send(connection, pickled_answer(done))
+
+
+def _send(connection: Connection, message: bytes) -> None:
+    """Send the bytes of a message; end if the parent process has ended."""
     try:
-        connection.send_bytes(pickled_answer(done))
+        connection.send_bytes(message)
     except OSError:
         os._exit(0)

@@ -12,6 +12,7 @@ import os
 import signal
 from concurrent.futures import CancelledError, Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from threading import Event, Lock, Timer
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -232,5 +233,7 @@ class ProcessExecutor(Executor):
 
 
 def _block_interrupts() -> None:
-    """Let the processes that this thread starts ignore Ctrl-C, also before they could set a handler."""
+    """Block SIGINT in the processes that this thread starts, also before they can ignore it."""
+    # Its first start would unblock the signal again.
+    resource_tracker.ensure_running()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +21,8 @@ Parameters = ParamSpec("Parameters")
 
 #: Maximum default number of threads; more did not help on the machines that were measured.
 _THREADS_MAX = 8
+#: Longest single wait for a result, in seconds.
+_WAIT_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +95,20 @@ def _map_in_order(
         for item in items:
             submitted.append(pool.submit(work, item))
             if len(submitted) > concurrency:
-                yield submitted.popleft().result()
+                yield _result(submitted.popleft())
         while submitted:
-            yield submitted.popleft().result()
+            yield _result(submitted.popleft())
     finally:
         for future in submitted:
             future.cancel()
+
+
+def _result(future: Future[Result]) -> Result:
+    """Return the result of a future; a signal interrupts the wait."""
+    while not future.done():
+        # polars installs handlers of signals after which the system resumes a wait without limit.
+        wait((future,), _WAIT_S)
+    return future.result()
 
 
 class SerialExecutor(AbstractContextManager["SerialExecutor"]):
