@@ -107,7 +107,8 @@ def test_killed_scheduler_ends_the_command_and_loses_nothing(tmp_path: Path, mon
         cluster.kill("scheduler")
         printed = process.communicate(timeout=100)[0].decode()
         assert process.returncode == 3, printed
-        assert "the connection to the Dask scheduler at tls://127.0.0.1:" in printed
+        # Lost, or not reached once more, if the client was not ready yet.
+        assert "the Dask scheduler at tls://127.0.0.1:" in printed
         assert "then run the same command again; nothing is lost" in printed
         assert "distributed" not in printed
         cluster.start_scheduler()

@@ -204,7 +204,15 @@ class DaskBackend:
         return client
 
     def submit(self, number: int, call: Call) -> Future[Any]:
-        """Submit a call as bytes."""
+        """Submit a call as bytes.
+
+        Args:
+            number: Number of the try.
+            call: The call.
+
+        Returns:
+            The future of its answer.
+        """
         run_try = import_module("batchsync.executors.dask_tasks").run_try
         payload = pickled_call(call)
         with self._translated():

@@ -86,7 +86,15 @@ class InstalledBackend:
             return self._open[1]
 
     def submit(self, _: int, call: Call) -> Future[Any]:
-        """Submit a call to the executor."""
+        """Submit a call to the executor.
+
+        Args:
+            _: Number of the try.
+            call: The call.
+
+        Returns:
+            The future of its result.
+        """
         function, args, kwargs = call
         executor = self._opened()
         future: Future[Any] = executor.submit(function, *args, **kwargs)
