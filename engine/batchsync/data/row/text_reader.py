@@ -46,7 +46,7 @@ _LF = ord("\n")
 
 # The default chunk size of polars takes half a gigabyte of memory.
 os.environ.setdefault("POLARS_CSV_CHUNK_SIZE", str(4 << 20))
-os.environ.setdefault("POLARS_CSV_CHUNK_PREFETCH_LIMIT", "4")
+os.environ.setdefault("POLARS_CSV_CHUNK_PREFETCH_LIMIT", "2")
 os.environ.setdefault("POLARS_NDJSON_CHUNK_SIZE", str(4 << 20))
 os.environ.setdefault("POLARS_NDJSON_CHUNK_PREFETCH_LIMIT", "4")
 
