@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 import batchsync_mocks
 from kit.deployment import CDP, JOBS, Deployment, write_sources
 from kit.installed import install
@@ -18,8 +20,6 @@ from kit.installed import install
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator
-
-    import pytest
 
 #: More rows than one task takes.
 GUESTS = 30_000
@@ -90,6 +90,38 @@ def test_killed_worker_changes_nothing_of_what_is_sent(tmp_path: Path) -> None:
         _, errors = process.communicate(timeout=100)
         assert process.returncode == 0, errors.decode()
         digests, delivered = sent(deployment)
+    assert digests
+    assert set(delivered.values()) == {1}
+    assert len(delivered) == GUESTS - 1
+
+
+@pytest.mark.parametrize("moment", ["workers start", "a file is complete"])
+def test_killed_command_is_completed_by_the_same_command(tmp_path: Path, moment: str) -> None:
+    with deployed(tmp_path / "killed", "{processes: 2}") as deployment:
+        staging = deployment.folder / ".batchsync" / "mocks" / "staging"
+        process = subprocess.Popen(
+            deployment.command("sync", "guests"),
+            cwd=deployment.folder,
+            env=deployment.environ(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        workers: list[int] = []
+        while process.poll() is None:
+            workers = children(process.pid) or workers
+            if workers and (moment == "workers start" or any(staging.glob("*/*.json.gz"))):
+                break
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        deployment.run("sync", "guests", timeout=100)
+        digests, delivered = sent(deployment)
+        # Workers end by themselves without a command that waits for their results.
+        deadline = time.monotonic() + 60
+        while any(Path(f"/proc/{number}").exists() for number in workers) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not [number for number in workers if Path(f"/proc/{number}").exists()]
+    assert workers
     assert digests
     assert set(delivered.values()) == {1}
     assert len(delivered) == GUESTS - 1
