@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any
 
+from kit.dying_workers import pickled
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-def pickled(value: Any) -> Any:
-    """Return a copy as another process receives it."""
-    return pickle.loads(pickle.dumps(value))  # noqa: S301 - our own
 
 
 class Inline(Executor):

@@ -2,77 +2,26 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
 from data_kit import ENVELOPE, NOW, Bench, engine_in, job, rules
-from inline_executor import pickled
 
 from batchsync.core.vendor_rules import FileFormat, FileRules
 from batchsync.data.batchfile import changes, eager_encode, encode_range, prepare, scattered_changes
 from batchsync.data.compare import scattered
 from batchsync.data.row import partitions
-from batchsync.ports import CompareContext, ObjectInfo
+from batchsync.ports import CompareContext
 from batchsync.storage.local_folder import LocalFolder
-from kit.draws import draws
+from kit.dying_workers import DyingWorkers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from batchsync.data import PolarsEngine
 
 SMALL = FileRules(format=FileFormat.JSONL, gzip=True, suffix="json.gz", bytes_max=2500, envelope=ENVELOPE)
-
-
-class WorkerDiedError(BaseException):
-    """The process of a task ended."""
-
-
-class Workers(Executor):
-    """Workers of a cluster: each task runs until a try ends well; some run twice at a time, and one result counts."""
-
-    def __init__(self, seed: int) -> None:
-        """Draw what happens to workers from a seed."""
-        self.random, self.deaths, self.doubles = draws(seed), 0, 0
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run a task."""
-        assert not kwargs
-        future: Future[Any] = Future()
-        while self.random.random() < 0.4:
-            self.deaths += 1
-            self._die(fn, args)
-        if self.random.random() < 0.4:
-            self.doubles += 1
-            with ThreadPoolExecutor(2) as pool:
-                late, first = (pool.submit(*pickled((fn, *args))) for _ in range(2))
-            late.result()
-            future.set_result(pickled(first.result()))
-        else:
-            future.set_result(pickled(fn(*pickled(args))))
-        return future
-
-    def _die(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        """Run a task until it has put some of its objects."""
-        left = self.random.randrange(3)
-
-        def put(folder: LocalFolder, key: str, file: Path) -> ObjectInfo:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise WorkerDiedError
-            return whole(folder, key, file)
-
-        whole = LocalFolder.put
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(LocalFolder, "put", put)
-            try:
-                fn(*pickled(args))
-            except WorkerDiedError:
-                return
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +59,7 @@ def test_workers_that_die_and_tasks_that_run_twice(tmp_path: Path, suffix: str, 
     write(tmp_path / f"source.{suffix}")
     expected = files_of(bench, engine_in(tmp_path, threads=1))
     assert len(expected) > 1
-    workers = [Workers(seed) for seed in range(3)]
+    workers = [DyingWorkers(seed) for seed in range(3)]
     for item in workers:
         engine = engine_in(tmp_path, executor=item, shared=LocalFolder)
         assert files_of(bench, engine) == expected

@@ -34,7 +34,7 @@ ALLOWED = {
     "mocks/batchsync_mocks/sitecore/value_store.py": {"marshal"},
     # Tasks, pickled and loaded by the test.
     "tests/data/test_executors.py": {"pickle"},
-    "tests/data/inline_executor.py": {"pickle"},
+    "tests/kit/dying_workers.py": {"pickle"},
     # Sizes of tasks and of their results; nothing is loaded.
     "benchmarks/executors.py": {"pickle"},
     # An expression, as it travels in a task.

@@ -28,7 +28,7 @@ from simulation.clock import START, VirtualTime
 from simulation.data_vendors import BY_JOB, DataSources
 from simulation.deployment import BDP, CDP, VENDOR_OF, Sources
 from simulation.network import Network, NetworkFault, connected
-from simulation.process_life import Crash, CrashPoint, Process, process
+from simulation.process_life import Crash, CrashPoint, Process, process, workers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -251,7 +251,8 @@ class Scenario:
     def _process(self, crash_point: CrashPoint):  # noqa: ANN202 - what `process` returns
         self.crash_point = crash_point
         credentials = {name: dict(vendor.credentials) for name, vendor in self.kit.vendors.items()}
-        return process(self.state, self.sources, self.time, crash_point, credentials, 50, anchored=False)
+        given = (self.state, self.sources, self.time, crash_point, credentials, 50)
+        return process(*given, anchored=False, workers=workers_of(1))
 
     def _resume(self, crash_point: CrashPoint) -> None:
         self.time.sleeps = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
@@ -19,6 +20,7 @@ from batchsync.sinks import Sinks
 from batchsync.source import fetch
 from batchsync.storage.local_folder import LocalFolder
 from batchsync.vendors.connect import connect
+from kit.dying_workers import DyingWorkers
 from simulation.deployment import VENDOR_OF, logical, vendor_of
 
 if TYPE_CHECKING:
@@ -174,6 +176,7 @@ def process(
     rows_max: int,
     *,
     anchored: bool = True,
+    workers: int | None = None,
 ) -> Iterator[Process]:
     """Start a process; at its end, its descriptors are closed as the kernel would close them.
 
@@ -185,6 +188,7 @@ def process(
         credentials: Credentials by vendor name.
         rows_max: Maximum number of rows of a batch file.
         anchored: Whether the state is compared with its anchor. The crash matrix puts states back without it.
+        workers: Seed of workers that die, and run tasks twice; None prepares without workers.
 
     Yields:
         The wired engine.
@@ -205,7 +209,7 @@ def process(
         services = Services(
             clock=clock,
             store=journal,
-            data=Checkpointed(PolarsEngine(objects), "data", _METHODS["data"], crash_point),
+            data=Checkpointed(_engine(objects, workers), "data", _METHODS["data"], crash_point),
             plan_rows=PolarsEngine(objects),
             lists=PolarsEngine(objects),
             check=lambda job: _refuse_mismatch(job, sources, PolarsEngine(objects)),
@@ -223,6 +227,18 @@ def process(
         yield Process(services=services, contexts=contexts, journal=journal)
     finally:
         journal.close()
+
+
+def workers_of(seed: int) -> int | None:
+    """Return the seed of the workers of a simulation: every fifth has some, with SIMULATION_WORKERS=all each."""
+    return seed if seed % 5 == 0 or os.environ.get("SIMULATION_WORKERS") == "all" else None
+
+
+def _engine(objects: LocalFolder, workers: int | None) -> PolarsEngine:
+    """Return a data engine, whose tasks workers run if these have a seed."""
+    if workers is None:
+        return PolarsEngine(objects)
+    return PolarsEngine(objects, executor=DyingWorkers(workers), shared=LocalFolder)
 
 
 def _refuse_mismatch(job: Job, sources: Sources, data: PolarsEngine) -> None:

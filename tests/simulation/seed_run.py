@@ -31,7 +31,7 @@ from simulation.clock import START, VirtualTime
 from simulation.deployment import Sources, vendor_of
 from simulation.fault_plan import CRASHES, STOPS, draw_faults
 from simulation.network import Network, connected
-from simulation.process_life import Crash, CrashPoint, anchors_of, process
+from simulation.process_life import Crash, CrashPoint, anchors_of, process, workers_of
 from simulation.renames import crash_in_take_over
 from simulation.report import Report
 from simulation.state_backup import BACKUP_POINTS, RESTORE_SECONDS, StateBackup, clear_folder
@@ -61,7 +61,7 @@ class SeedRun:
 
     def __init__(self, seed: int, folder: Path) -> None:
         """Set up sources, vendors, clock and network."""
-        self.draw = draws(seed)
+        self.draw, self.workers = draws(seed), workers_of(seed)
         #: draws of what was added later, so that earlier seeds stay as they were
         self.later = type(self.draw)(f"later {seed}")
         self.folder, self.state = folder, folder / "state"
@@ -244,7 +244,8 @@ class SeedRun:
         wait_policy = WaitPolicy(wait=wait)
         self.syncs += new_run
         try:
-            with process(self.state, self.sources, self.time, crash_point, self.credentials(), self.rows_max) as engine:
+            place = (self.state, self.sources, self.time, crash_point, self.credentials(), self.rows_max)
+            with process(*place, workers=self.workers) as engine:
                 if cancelling:
                     interference.cancel_first(self, engine)
                 outcomes = (sync if new_run else resume)(engine.contexts, engine.services, wait_policy)

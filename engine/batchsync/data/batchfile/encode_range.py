@@ -12,7 +12,7 @@ from batchsync.data.batchfile.encode_task import StageTask, prepare_lines
 from batchsync.data.batchfile.encoded_range import EncodedRange, EncodedWriter
 from batchsync.data.batchfile.scattered_changes import iter_groups
 from batchsync.data.frame import columns
-from batchsync.data.record.stored_value import scratch_folder
+from batchsync.data.frame.scratch_folder import scratch_folder
 from batchsync.data.row import partitions
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ from batchsync.data.batchfile.encode_range import (
 from batchsync.data.batchfile.encoded_range import EncodedRange, iter_blocks
 from batchsync.data.batchfile.file_cutter import FileCutter
 from batchsync.data.batchfile.scattered_changes import label_of
-from batchsync.data.record.stored_value import scratch_folder, store_value
+from batchsync.data.frame.scratch_folder import scratch_folder
+from batchsync.data.record.stored_value import store_value
 from batchsync.ports import ObjectFolder, Progress
 
 if TYPE_CHECKING:

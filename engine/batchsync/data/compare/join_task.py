@@ -30,7 +30,7 @@ from batchsync.data.frame.content import LAYOUT
 from batchsync.data.frame.hashes import partition_end
 from batchsync.data.frame.integrity import opened
 from batchsync.data.frame.known import Segment
-from batchsync.data.record.stored_value import scratch_folder
+from batchsync.data.frame.scratch_folder import scratch_folder
 from batchsync.data.row import partitions
 
 if TYPE_CHECKING:

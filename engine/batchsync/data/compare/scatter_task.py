@@ -19,7 +19,7 @@ from batchsync.data.frame import columns
 from batchsync.data.frame.blob_file import BlobWriter
 from batchsync.data.frame.hashes import bucket_of_key
 from batchsync.data.frame.integrity import opened, verify_digest
-from batchsync.data.record.stored_value import scratch_folder
+from batchsync.data.frame.scratch_folder import scratch_folder
 from batchsync.data.row.partitions import referenced_frames
 
 if TYPE_CHECKING:

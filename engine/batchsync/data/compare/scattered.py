@@ -52,19 +52,20 @@ from batchsync.data.frame import columns
 from batchsync.data.frame.blob_file import BlobFile
 from batchsync.data.frame.hashes import partition_of_key
 from batchsync.data.frame.partitioned_spill import PartitionedSpill
+from batchsync.data.frame.scratch_folder import scratch_folder
 from batchsync.data.mapping.validate import INVALID_RECORDS, checks
 from batchsync.data.record.compiled_job import CompiledJob, compile_job
 from batchsync.data.record.examine import record_schema
 from batchsync.data.record.keyed_rows import TaskSpec
 from batchsync.data.record.source_plan import SourcePlan
-from batchsync.data.record.stored_value import scratch_folder, store_value
+from batchsync.data.record.stored_value import store_value
 from batchsync.data.row import partitions
 from batchsync.data.row.file_state import require_unchanged
 from batchsync.data.row.joins import load
 from batchsync.data.row.landed_rows import LandTask, land, with_landed_files
 from batchsync.data.row.open_source import open_source
 from batchsync.data.row.row_reader import RandomAccessReader
-from batchsync.ports import Comparison, ObjectFolder, Progress
+from batchsync.ports import Comparison, Progress
 from batchsync.util.files import make_private
 from batchsync.util.parquet_writer import ParquetWriter
 
@@ -121,7 +122,8 @@ def compare_scattered(
                 source=source,
                 number=number,
                 used=compiled.used,
-                into=ObjectFolder(store, f"{PREFIX}/landed-{number}"),
+                store=store,
+                prefix=PREFIX,
                 label=str(path),
             )
             for number, path in enumerate(source.files)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import platform
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from batchsync.errors import StateError
-from batchsync.ports import ObjectFolder
 from batchsync.util.files import sha256_of
 
 if TYPE_CHECKING:
-    from batchsync.ports import ObjectStore
+    from batchsync.ports import ObjectFolder, ObjectStore
 
 Value = TypeVar("Value")
 
@@ -51,12 +47,6 @@ class StoredValue(Generic[Value]):
         """
         value: Value = _loaded(self)
         return value
-
-
-def scratch_folder(store: ObjectStore, prefix: str) -> ObjectFolder:
-    """Return a destination below a prefix that no other thread uses: the same task may run twice at a time."""
-    machine = sha256_of(platform.node().encode())[:8]
-    return ObjectFolder(store, f"{prefix}/{machine}-{os.getpid()}-{get_ident()}")
 
 
 def store_value(into: ObjectFolder, value: Value) -> StoredValue[Value]:

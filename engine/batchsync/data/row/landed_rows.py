@@ -11,6 +11,7 @@ import polars as pl
 
 from batchsync.data.frame.blob_file import BlobFile, BlobWriter
 from batchsync.data.frame.columns import ROW
+from batchsync.data.frame.scratch_folder import scratch_folder
 from batchsync.data.row import partitions
 from batchsync.data.row.row_reader import RandomAccessReader, SourceSize
 from batchsync.errors import SourceError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from batchsync.core.job import Source
     from batchsync.data.row.row_reader import SourceFile, SourceFiles
-    from batchsync.ports import ObjectFolder, ObjectStore
+    from batchsync.ports import ObjectStore
 
 #: Name of the tables of a landed file: its frames, numbered from 0.
 _ROWS = "rows"
@@ -34,14 +35,16 @@ class LandTask:
         source: The opened source.
         number: Index of the file.
         used: Columns that are landed.
-        into: Destination of the landed file.
+        store: Store that all tasks share.
+        prefix: Prefix of their objects.
         label: What the task is about, for messages.
     """
 
     source: SourceFiles
     number: int
     used: frozenset[str]
-    into: ObjectFolder
+    store: ObjectStore
+    prefix: str
     label: str = ""
 
 
@@ -61,7 +64,8 @@ def land(task: LandTask) -> Landed:
     """
     path = task.source.files[task.number]
     rows = 0
-    with tempfile.TemporaryDirectory(prefix="batchsync-") as work, BlobWriter(task.into) as out:
+    into = scratch_folder(task.store, task.prefix)
+    with tempfile.TemporaryDirectory(prefix="batchsync-") as work, BlobWriter(into) as out:
         frames = partitions.whole_frames(replace(task.source, files=(path,)), Path(work), fresh=True)
         for number, frame in enumerate(frames):
             out.add(_ROWS, number, frame.select(ROW, *(name for name in task.source.schema if name in task.used)))
