@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -11,6 +13,8 @@ from data_kit import ENVELOPE, NOW, Bench, engine_in, job, rules
 from batchsync.core.vendor_rules import FileFormat, FileRules
 from batchsync.data.batchfile import changes, eager_encode, encode_range, prepare, scattered_changes
 from batchsync.data.compare import scattered
+from batchsync.data.frame.blob_file import BlobFile, BlobWriter
+from batchsync.data.frame.scratch_folder import scratch_folder
 from batchsync.data.row import partitions
 from batchsync.ports import CompareContext
 from batchsync.storage.local_folder import LocalFolder
@@ -64,3 +68,19 @@ def test_workers_that_die_and_tasks_that_run_twice(tmp_path: Path, suffix: str, 
         engine = engine_in(tmp_path, executor=item, shared=LocalFolder)
         assert files_of(bench, engine) == expected
     assert all(item.deaths and item.doubles for item in workers)
+
+
+def test_tasks_of_two_threads_leave_each_other_alone(tmp_path: Path) -> None:
+    """A task that was given up may still run when the next try begins; entering a workspace deletes what is left in it."""
+    store, begun = LocalFolder(tmp_path), Barrier(2)
+
+    def leave(number: int) -> str:
+        with BlobWriter(scratch_folder(store, "shuffle")) as out:
+            begun.wait(timeout=30)
+            out.add("rows", 0, pl.DataFrame({"number": [number]}))
+            return out.finish()
+
+    with ThreadPoolExecutor(2) as pool:
+        keys = list(pool.map(leave, range(2)))
+    tables = [BlobFile(store, key).table("rows", 0, {})["number"].to_list() for key in keys]
+    assert tables == [[0], [1]]
