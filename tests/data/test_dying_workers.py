@@ -71,7 +71,7 @@ def test_workers_that_die_and_tasks_that_run_twice(tmp_path: Path, suffix: str, 
 
 
 def test_tasks_of_two_threads_leave_each_other_alone(tmp_path: Path) -> None:
-    """A task that was given up may still run when the next try begins; entering a workspace deletes what is left in it."""
+    """A task that was given up may still run when the next try begins, and a workspace deletes what is left in it."""
     store, begun = LocalFolder(tmp_path), Barrier(2)
 
     def leave(number: int) -> str:

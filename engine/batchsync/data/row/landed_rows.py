@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,9 +63,9 @@ def land(task: LandTask) -> Landed:
     """
     path = task.source.files[task.number]
     rows = 0
-    into = scratch_folder(task.store, task.prefix)
-    with tempfile.TemporaryDirectory(prefix="batchsync-") as work, BlobWriter(into) as out:
-        frames = partitions.whole_frames(replace(task.source, files=(path,)), Path(work), fresh=True)
+    copies = scratch_folder(task.store, f"{task.prefix}/copies")
+    with copies.workspace() as work, BlobWriter(scratch_folder(task.store, task.prefix)) as out:
+        frames = partitions.whole_frames(replace(task.source, files=(path,)), work, fresh=True)
         for number, frame in enumerate(frames):
             out.add(_ROWS, number, frame.select(ROW, *(name for name in task.source.schema if name in task.used)))
             rows += frame.height
