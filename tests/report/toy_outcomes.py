@@ -18,7 +18,7 @@ from batchsync.core.guards import Budget, Limit, within_budget
 from batchsync.core.plan import Plan, begin_run
 from batchsync.core.row_outcome import OutcomeCounts, RowOutcome
 from batchsync.core.run import Run, RunState, settlement_of
-from batchsync.data.compare import classify
+from batchsync.data.compare import classify_partition
 from batchsync.data.frame import columns
 from batchsync.data.outcome.join_outcomes import VERDICTS
 from batchsync.errors import ExitCode
@@ -99,13 +99,13 @@ def test_plan_balances_and_lists_the_outcomes(plan: Plan) -> None:
 
 def test_comparison_counts_what_it_classifies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(tmp_path, job(tmp_path, {"id": "=id", "name": "=name"}), rules())
-    original = classify._classified
+    original = classify_partition._classified
 
     def postponing(*args: Any) -> pl.DataFrame:
         state = pl.when(pl.col(columns.ROW) < 3).then(pl.lit("postponed")).otherwise("state")
         return original(*args).with_columns(state.alias("state"))
 
-    monkeypatch.setattr(classify, "_classified", postponing)
+    monkeypatch.setattr(classify_partition, "_classified", postponing)
     bench.source("id,name,mail\n1,a,m\n2,b,m\n3,c,m\n")
     comparison = bench.compare()
     assert (comparison.plan.counts.selected, comparison.plan.counts.outcomes[POSTPONED]) == (3, 2)
