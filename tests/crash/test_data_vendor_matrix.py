@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batchsync.core.batch import Phase, Verb
-from kit.crash_runs import run_plans, scenario
+from kit.crash_runs import lost_answers, run_plans
 from kit.data_fault_plans import data_fault_plans
 from kit.matrix import FaultPlan
 from simulation.data_vendors import AMAZON, BY_JOB, KLAVIYO, SALESFORCE
@@ -45,23 +45,11 @@ def test_crash_under_fault_plans(player: Executor, job: str) -> None:
     assert result.deaths >= len(plans)
 
 
-def _endings(job: str, call: str) -> list[tuple[str, Phase, Verb | None, int, list[str]]]:
-    """Return how each way to lose the answer of a call ends, and how many files the vendor was given to process."""
-    found = []
-    with scenario(job) as run:
-        for plan in data_fault_plans(job):
-            if plan.name in {f"lose_answer at {call}", f"{call} done and answered 503", f"{call} lands after 40.0"}:
-                ending = run.run_with_crash(plan)
-                batch, sent = ending.batch, sum(item.md5 is not None for item in run.vendor_batches().values())
-                found.append((plan.name, batch.phase, batch.pending_intent, sent, ending.complaints))
-    return found
-
-
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("vendor", [AMAZON, KLAVIYO, SALESFORCE], ids=lambda vendor: vendor.name)
 def test_call_of_unknown_outcome_is_never_repeated_by_itself(player: Executor, vendor: DataVendor) -> None:
     """A vendor that cannot be asked leaves it to a person; Salesforce is asked, and the batch is delivered."""
-    found = player.submit(_endings, vendor.job, (vendor.stops_at or Verb.COMMIT).value).result()
+    found = player.submit(lost_answers, vendor.job, (vendor.stops_at or Verb.COMMIT).value).result()
     assert len(found) == 3
     for name, phase, intent, sent, complaints in found:
         assert not complaints, name

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from batchsync.core.batch import Phase, Verb
 from batchsync.core.policy import OnUnknownOutcome
+from kit.data_fault_plans import data_fault_plans
 from kit.fault_plans import fault_plans
 from kit.matrix import Ending, FaultPlan, Scenario
 from simulation.data_vendors import BY_JOB
@@ -110,4 +111,16 @@ def crash_by_exception(job: str, stride: int) -> list[str]:
     with scenario(job) as run:
         for at in range(1, len(run.deaths_of(plain)) + 1, stride):
             found += violations(run, plain, at, run.run_with_crash(plain, at))
+    return found
+
+
+def lost_answers(job: str, call: str) -> list[tuple[str, Phase, Verb | None, int, list[str]]]:
+    """Return how each way to lose the answer of a call ends, and how many files the vendor was given to process."""
+    found = []
+    with scenario(job) as run:
+        for plan in data_fault_plans(job):
+            if plan.name in {f"lose_answer at {call}", f"{call} done and answered 503", f"{call} lands after 40.0"}:
+                ending = run.run_with_crash(plan)
+                batch, sent = ending.batch, sum(item.md5 is not None for item in run.vendor_batches().values())
+                found.append((plan.name, batch.phase, batch.pending_intent, sent, ending.complaints))
     return found
