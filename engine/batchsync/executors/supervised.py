@@ -121,7 +121,7 @@ class _Supervision:
     running: dict[int, _Try] = field(default_factory=dict)
     numbers: count[int] = field(default_factory=count)
     #: Runs what may raise, so that any error reaches the future of its task.
-    aside: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "batchsync-executor-call"))
+    caller: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "batchsync-executor-call"))
     #: When a try last ended: a try that has not begun waits for the others.
     progress: float = 0.0
 
@@ -136,7 +136,7 @@ class _Supervision:
             if event is None:
                 break
             event()
-        self.aside.shutdown(wait=False)
+        self.caller.shutdown(wait=False)
         for attempt in self.running.values():
             _give(attempt.task.future, CancelledError())
 
@@ -145,7 +145,7 @@ class _Supervision:
         if task.future.cancelled():
             return
         number = next(self.numbers)
-        submitted = self.aside.submit(self._submitted, number, task.call)
+        submitted = self.caller.submit(self._submitted, number, task.call)
         if (error := submitted.exception()) is not None:
             _give(task.future, error)
             return
@@ -181,7 +181,7 @@ class _Supervision:
         self.progress = self.clock()
         failure = self.backend.failure_of(attempt.future)
         if failure is None:
-            result = self.aside.submit(self.backend.result_of, attempt.future)
+            result = self.caller.submit(self.backend.result_of, attempt.future)
             _give(attempt.task.future, result.exception(), result)
         elif failure.error is not None:
             self._fail_all(failure.error, attempt.task)

@@ -165,7 +165,7 @@ class RejectQueries(BatchTimes):
         if self._reject_objects is None:
             if self.object_store is None:
                 raise StateError(
-                    f"{self.path} has rejects in files beside it, which this command was not given",
+                    f"{self.path} has rejects in files of its folder, which this command was not given",
                     hint="Run the command where the whole state folder is.",
                 )
             module = import_module("batchsync.journal.reject_objects")
