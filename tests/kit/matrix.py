@@ -68,18 +68,33 @@ class Death:
 
 
 class _Recorder(CrashPoint):
-    """Takes a snapshot at each checkpoint without stopping the process."""
+    """Takes a snapshot at each checkpoint without stopping the process.
+
+    Of very many checkpoints, such as those of polls that are never answered, only each second, fourth, eighth and so
+    on is kept, so that the snapshots fit into memory.
+    """
+
+    #: Largest number of snapshots that are kept.
+    LIMIT = 500
 
     def __init__(self, scenario: Scenario) -> None:
         """Store the scenario."""
         super().__init__()
         self._scenario = scenario
-        self.deaths: list[Death] = []
+        self._seen, self._step = 0, 1
+        #: deaths by number of the checkpoint
+        self.deaths: dict[int, Death] = {}
 
     def checkpoint(self, name: str) -> None:
         """Take a snapshot."""
         super().checkpoint(name)
-        self.deaths.append(Death(name, self._scenario.snapshot()))
+        self._seen += 1
+        if self._seen % self._step:
+            return
+        self.deaths[self._seen] = Death(name, self._scenario.snapshot())
+        if len(self.deaths) > self.LIMIT:
+            self._step *= 2
+            self.deaths = {number: death for number, death in self.deaths.items() if number % self._step == 0}
 
 
 class Scenario:
@@ -154,7 +169,7 @@ class Scenario:
         recorder = _Recorder(self)
         struck = self._first(plan, recorder)
         yield 0, self._rest(plan, "", struck)
-        for number, death in list(enumerate(recorder.deaths, start=1))[first - 1 :: stride]:
+        for number, death in list(recorder.deaths.items())[first - 1 :: stride]:
             known = (self.state_digest(death), plan.doubtful)
             if known not in self.endings:
                 self.endings[known] = self.resume_after(death, plan)
@@ -164,7 +179,7 @@ class Scenario:
         """Run under the plan and return the state that a kill would leave at each checkpoint."""
         recorder = _Recorder(self)
         self._first(plan, recorder)
-        return recorder.deaths
+        return list(recorder.deaths.values())
 
     def state_digest(self, death: Death) -> bytes:
         """Return a digest of the state that a death leaves."""
